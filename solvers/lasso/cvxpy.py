@@ -1,0 +1,119 @@
+"""The reference backend: the Lasso as a quadratic program for cvxpy, by default with Clarabel."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from ...exceptions import SolverError
+from ..base import Solver
+from ..monitor import certify_once
+from ..solution import Callback, Solution, Start
+from .frame import FloatArray
+from .problem import LassoProblem
+
+__all__ = ["CVXPY"]
+
+
+class CVXPY(Solver[LassoProblem, FloatArray]):
+    """Interior-point solution through cvxpy.
+
+    Parameters
+    ----------
+    conic_solver : str, default="CLARABEL"
+        Any solver that cvxpy has installed for quadratic programs.
+    max_iter : int, default=200
+        Iterations of the interior-point method.
+    time_limit : float or None, default=None
+        Seconds.
+    verbose : bool, default=False
+        Whether the conic solver prints.
+
+    Notes
+    -----
+    An interior point is never exactly zero: coefficients that the optimality conditions allow to vanish are set to
+    zero afterwards. The solution is certified once, at the end.
+    """
+
+    name = "cvxpy"
+    problem = LassoProblem
+    guarantee = "exact"
+    supports: ClassVar[frozenset[str]] = frozenset(
+        {"sparse", "float32", "weights", "free", "sample_weight", "positive", "l2", "intercept"}
+    )
+    requires = ("cvxpy",)
+
+    def __init__(
+        self,
+        conic_solver: str = "CLARABEL",
+        max_iter: int = 200,
+        time_limit: float | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.conic_solver = conic_solver
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.verbose = verbose
+
+    def solve(
+        self,
+        problem: LassoProblem,
+        *,
+        start: Start[FloatArray] = None,
+        tol: float,
+        callback: Callback | None = None,
+    ) -> Solution[FloatArray]:
+        """Solve the quadratic program to the conic solver's own tolerance, then certify."""
+        self.start_point(problem, start)
+        scale = np.sqrt(2 * problem.scale)  # the conic solver sees a response of order one
+        x, n_iter = self._solve_scaled(problem, float(scale))
+        x = problem.view.complete(self._clean(problem, x))
+        return certify_once(self, problem, x, tol=tol, n_iter=n_iter)
+
+    def _solve_scaled(self, problem: LassoProblem, scale: float) -> tuple[FloatArray, int]:
+        import cvxpy as cp
+
+        kept = np.flatnonzero(problem.penalised)
+        x = problem.initial_point()
+        if kept.size == 0:
+            return x, 0
+        n = problem.view.n_samples
+        v, residual = cp.Variable(kept.size), cp.Variable(n)
+        free = cp.Variable(problem.view.basis.shape[1]) if problem.view.basis.shape[1] else None
+        A = problem.A[:, kept].astype(np.float64)
+        A = sparse.diags(problem.view.root_weight) @ A if problem.view.root_weight is not None else A
+        fitted = A @ v + (problem.view.basis @ free if free is not None else 0)
+        constraints = [residual == problem.view.response / scale - fitted]
+        if problem.positive:
+            constraints.append(v >= 0)
+        objective = cp.sum_squares(residual) / (2 * n) + (problem.thresholds[kept] / scale) @ cp.abs(v)
+        if problem.l2:
+            objective = objective + problem.l2 / 2 * cp.sum_squares(v)
+        task = cp.Problem(cp.Minimize(objective), constraints)
+        try:
+            task.solve(solver=self.conic_solver, verbose=self.verbose, **self._options())
+        except cp.error.SolverError as error:
+            raise SolverError(f"{self.conic_solver} failed: {error}") from error
+        if v.value is None:
+            raise SolverError(f"{self.conic_solver} returned no point: status {task.status!r}.")
+        x[kept] = scale * v.value
+        return x, int(task.solver_stats.num_iters or 0)
+
+    def _options(self) -> dict[str, Any]:
+        if self.conic_solver != "CLARABEL":
+            return {}
+        tight = {f"tol_{word}": 1e-13 for word in ("gap_abs", "gap_rel", "feas")}
+        limit = {} if self.time_limit is None else {"time_limit": float(self.time_limit)}
+        return {**tight, **limit, "max_iter": self.max_iter}
+
+    @staticmethod
+    def _clean(problem: LassoProblem, x: FloatArray) -> FloatArray:
+        """Zero the coefficients that the dual point says are inactive, where this does not hurt."""
+        if problem.positive:
+            x = np.where(problem.penalised, np.maximum(x, 0.0), x)
+        correlation = np.abs(problem.view.correlation(problem.view.project(problem.view.residual(x))))
+        inactive = problem.penalised & (correlation < problem.thresholds * (1 - 1e-6))
+        cleaned = np.where(inactive, 0.0, x)
+        return cleaned if problem.objective(cleaned) <= problem.objective(x) * (1 + 1e-13) else x

@@ -1,0 +1,219 @@
+"""The monitor: the one loop condition, history, clock and interrupt handler of every backend that owns its loop.
+
+It decides when to stop from the problem's certificate and the solver's budget, and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+
+from .base import Problem, Solver
+from .certificate import Certificate
+from .solution import Callback, CallbackState, Check, Solution, State
+
+__all__ = ["Monitor", "certify_once"]
+
+X = TypeVar("X")
+
+_MAX_REFUTED_CLAIMS = 3
+
+
+def _copy(x: X) -> X:
+    if isinstance(x, tuple):
+        return cast(X, type(x)(*(block.copy() for block in x)))
+    return cast(X, cast(Any, x).copy())
+
+
+def _read_only(x: X) -> X:
+    if isinstance(x, tuple):
+        return cast(X, type(x)(*(_read_only(block) for block in x)))
+    view = np.asarray(x).view()
+    view.flags.writeable = False
+    return cast(X, view)
+
+
+class Monitor(Generic[X]):
+    """Watch one run of a solver: certify, record, call back, look at the clock, survive Ctrl-C.
+
+    Parameters
+    ----------
+    solver : Solver
+        Its `max_iter` and `time_limit` bound the run.
+    problem : Problem
+        Certifies the points.
+    tol : float
+        Relative tolerance.
+    callback : callable or None
+        Called at every check.
+
+    Examples
+    --------
+    A solver's loop reads::
+
+        with Monitor(self, problem, tol=tol, callback=callback) as run:
+            while run.go_on(x):
+                x = step(x)
+        return run.solution()
+    """
+
+    def __init__(
+        self, solver: Solver[Any, X], problem: Problem[X], *, tol: float, callback: Callback | None = None
+    ) -> None:
+        if not tol >= 0:
+            raise ValueError(f"tol={tol!r} must be at least 0.")
+        self.solver, self.problem, self.tol, self.callback = solver, problem, tol, callback
+        self.status: str | None = None
+        self.message = ""
+        self.n_iter = -1
+        self.history: list[Check] = []
+        self.certificate: Certificate | None = None
+        self._best: tuple[X, Any, Certificate] | None = None
+        self._lower = -math.inf
+        self._lower_dual: Any = None
+        self._claim_factor = 1.0
+        self._refuted = 0
+        self._last: X | None = None
+        self._last_certified = False
+        self._start = time.perf_counter()
+
+    def __enter__(self) -> Monitor[X]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and self._last is not None:
+            self.status = "interrupted"
+            self.message = "interrupted from the keyboard"
+            return True
+        return False
+
+    @property
+    def seconds(self) -> float:
+        """Time since the run began."""
+        return time.perf_counter() - self._start
+
+    def go_on(self, x: X, *, dual: Any = None, value: float | None = None) -> bool:
+        """Check the point `x` and return whether the solver should go on.
+
+        Parameters
+        ----------
+        x : point
+            The current iterate; it is copied where it is kept.
+        dual : object or None
+            A candidate for the dual point.
+        value : float or None
+            The solver's running estimate of the certificate's value. The problem is asked only once this is small
+            enough; a claim that the problem refutes makes the next test ten times stricter, and the third refuted
+            claim ends the run as stalled.
+        """
+        self.n_iter += 1
+        self._last = x
+        threshold = self.tol * self.problem.scale
+        self._last_certified = value is None or value <= self._claim_factor * threshold
+        if self._last_certified:
+            certificate = self._certify(x, dual)
+            objective, shown = certificate.upper, certificate.value
+            if certificate.converged:
+                self.status = "converged"
+            elif certificate.value <= certificate.floor:
+                self.stall("the certificate is at the rounding error of the objective")
+            elif value is not None:
+                self._refute_claim()
+        else:
+            objective, shown = math.inf, cast(float, value)
+        if not objective < math.inf:
+            objective = self.problem.objective(x)
+        self.history.append(Check(self.n_iter, self.seconds, objective, shown, self._last_certified))
+        if self.callback is not None:
+            state = CallbackState(self.n_iter, self.seconds, objective, self.certificate, _read_only(x))
+            if self.callback(state) is True and self.status is None:
+                self.status = "callback"
+        if self.status is None:
+            limit = self.solver.time_limit
+            if self.n_iter >= self.solver.max_iter:
+                self.status = "max_iter"
+            elif limit is not None and self.seconds >= limit:
+                self.status = "time_limit"
+        return self.status is None
+
+    def stall(self, message: str) -> None:
+        """End the run: no further progress is possible, for the reason given."""
+        self.status, self.message = "stalled", message
+
+    def solution(self, *, state: State | None = None) -> Solution[X]:
+        """Return the best point seen with its certificate."""
+        if self._last is None:
+            raise RuntimeError("Monitor.solution() was called before any point was checked.")
+        if not self._last_certified or self.status in (None, "interrupted"):
+            self._certify(self._last, None)
+        assert self._best is not None
+        x, dual, certificate = self._best
+        certificate = certificate.with_lower(self._lower) if certificate.kind == "gap" else certificate
+        status = "converged" if certificate.converged else self.status or "stalled"
+        return Solution(
+            x=x,
+            dual=self._lower_dual if certificate.kind == "gap" else dual,
+            objective=self.problem.objective(x),
+            certificate=certificate.compact(),
+            status=status,
+            n_iter=self.n_iter,
+            history=tuple(self.history),
+            solver=self.solver.name,
+            message=self.message,
+            state=state,
+        )
+
+    def _refute_claim(self) -> None:
+        self._claim_factor /= 10
+        self._refuted += 1
+        if self._refuted >= _MAX_REFUTED_CLAIMS:
+            self.stall("the solver's own residual is small, but the problem does not certify the point")
+
+    def _certify(self, x: X, dual: Any) -> Certificate:
+        certificate = self.problem.certify(x, dual, tol=self.tol)
+        if certificate.kind == "gap":
+            # A lower bound on the optimal value stays one, whichever point it came with.
+            if certificate.lower > self._lower:
+                self._lower, self._lower_dual = certificate.lower, certificate.byproducts.get("dual", dual)
+            certificate = certificate.with_lower(self._lower)
+        if self._best is None or not certificate.value >= self._best[2].value:
+            self._best = (_copy(x), dual, certificate)
+        self.certificate = certificate
+        return certificate
+
+
+def certify_once(
+    solver: Solver[Any, X],
+    problem: Problem[X],
+    x: X,
+    *,
+    tol: float,
+    n_iter: int,
+    dual: Any = None,
+    stopped: str = "stalled",
+    message: str = "",
+    state: State | None = None,
+) -> Solution[X]:
+    """Return the solution of a backend that does not own its loop, certified once at its end.
+
+    `stopped` is the status of a point that misses the tolerance.
+    """
+    certificate = problem.certify(x, dual, tol=tol)
+    objective = problem.objective(x)
+    return Solution(
+        x=x,
+        dual=dual,
+        objective=objective,
+        certificate=certificate.compact(),
+        status="converged" if certificate.converged else stopped,
+        n_iter=n_iter,
+        solver=solver.name,
+        message=message,
+        state=state,
+    )
