@@ -11,6 +11,7 @@ __all__ = ["BACKENDS", "PROBLEM", "LassoProblem", "choose"]
 PROBLEM = LassoProblem
 
 BACKENDS: Mapping[str, str] = {
+    "coordinate_descent": ".coordinate_descent:CoordinateDescent",
     "cvxpy": ".cvxpy:CVXPY",
 }
 
