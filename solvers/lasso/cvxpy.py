@@ -84,13 +84,15 @@ class CVXPY(Solver[LassoProblem, FloatArray]):
         free = cp.Variable(problem.view.basis.shape[1]) if problem.view.basis.shape[1] else None
         A = problem.A[:, kept].astype(np.float64)
         A = sparse.diags(problem.view.root_weight) @ A if problem.view.root_weight is not None else A
+        norms = self._norms(A)  # and columns of order one
+        A = A @ sparse.diags(1 / norms)
         fitted = A @ v + (problem.view.basis @ free if free is not None else 0)
         constraints = [residual == problem.view.response / scale - fitted]
         if problem.positive:
             constraints.append(v >= 0)
-        objective = cp.sum_squares(residual) / (2 * n) + (problem.thresholds[kept] / scale) @ cp.abs(v)
+        objective = cp.sum_squares(residual) / (2 * n) + (problem.thresholds[kept] / norms / scale) @ cp.abs(v)
         if problem.l2:
-            objective = objective + problem.l2 / 2 * cp.sum_squares(v)
+            objective = objective + cp.sum_squares(cp.multiply(np.sqrt(problem.l2 / 2) / norms, v))
         task = cp.Problem(cp.Minimize(objective), constraints)
         try:
             task.solve(solver=self.conic_solver, verbose=self.verbose, **self._options())
@@ -98,8 +100,15 @@ class CVXPY(Solver[LassoProblem, FloatArray]):
             raise SolverError(f"{self.conic_solver} failed: {error}") from error
         if v.value is None:
             raise SolverError(f"{self.conic_solver} returned no point: status {task.status!r}.")
-        x[kept] = scale * v.value
+        x[kept] = scale * v.value / norms
         return x, int(task.solver_stats.num_iters or 0)
+
+    @staticmethod
+    def _norms(A: Any) -> FloatArray:
+        largest = np.abs(A).max(axis=0)
+        largest = np.asarray(largest.toarray() if sparse.issparse(largest) else largest).ravel()
+        # Powers of two lose no digits, and the largest entry cannot underflow as a sum of squares can.
+        return np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1])
 
     def _options(self) -> dict[str, Any]:
         if self.conic_solver != "CLARABEL":
