@@ -236,6 +236,12 @@ class LassoProblem(Problem[FloatArray]):
         over = np.maximum(step * size - bound, 0.0)
         return float(over @ over) / (2 * self.l2)
 
+    def vanishes(self) -> bool:
+        """Whether all penalised coefficients are 0 at the optimum, `alpha_max` being known up to rounding."""
+        correlation = self.view.correlation(self.view.response)[self.penalised]
+        size = correlation if self.positive else np.abs(correlation)
+        return bool(np.all(size * (1 - 1e-14) <= self.thresholds[self.penalised]))
+
     def alpha_max(self) -> float:
         """Return the smallest `alpha` at which all penalised coefficients are 0.
 
