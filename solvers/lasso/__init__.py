@@ -11,6 +11,10 @@ __all__ = ["BACKENDS", "PROBLEM", "LassoProblem", "choose"]
 PROBLEM = LassoProblem
 
 BACKENDS: Mapping[str, str] = {
+    "fista": ".fista:FISTA",
+    "sklearn": ".sklearn:Sklearn",
+    "celer": ".celer:Celer",
+    "skglm": ".skglm:Skglm",
     "cvxpy": ".cvxpy:CVXPY",
 }
 
