@@ -49,7 +49,7 @@ class Adapter(Solver[LassoProblem, FloatArray]):
     def _run(
         self, problem: LassoProblem, A: Any, weights: FloatArray, start: FloatArray, tol: float, max_iter: int
     ) -> tuple[FloatArray, int]:
-        """Return the coefficients of the columns `A` that are not excluded, and the passes of the main loop.
+        """Return the coefficients of the penalised columns `A`, and the passes of the main loop.
 
         `A` is float64, Fortran-ordered or CSC; `weights` are finite and positive, `tol` is relative.
         """
@@ -84,7 +84,8 @@ class Adapter(Solver[LassoProblem, FloatArray]):
         x = self.start_point(problem, start)
         if problem.vanishes():
             return certify_once(self, problem, np.zeros_like(x), tol=tol, n_iter=0)
-        kept = np.flatnonzero(problem.penalised)
+        # Some packages never touch a column of zeros, whatever coefficient it starts with.
+        kept = np.flatnonzero(problem.penalised & (problem.view.column_norms() > 0))
         A, weights = _prepare(problem.A, kept), problem.omega[kept]
         point = np.maximum(x[kept], 0.0) if problem.positive else x[kept]
         best: Solution[FloatArray] | None = None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse.linalg import LinearOperator
 
 from ..base import Solver
 from ..monitor import Monitor
@@ -19,7 +17,6 @@ from .problem import LassoProblem
 __all__ = ["FISTA"]
 
 _POWER_STEPS = 20
-_RANK_FLOOR = 1e-12
 _SUBNORMAL = 1e-290
 
 
@@ -128,35 +125,9 @@ class _Geometry:
 
     @classmethod
     def of(cls, problem: LassoProblem) -> _Geometry:
-        norms = _column_norms(problem)
+        norms = problem.view.column_norms()
         moving = problem.penalised & (norms > 0)
         return cls(moving, np.where(moving, norms, 1.0))
-
-
-def _column_norms(problem: LassoProblem) -> FloatArray:
-    """Return the root mean squares of the projected columns, 0 for those in the free span; ones for an operator."""
-    A, view = problem.A, problem.view
-    if isinstance(A, LinearOperator):
-        return np.ones(A.shape[1])
-    norms = np.zeros(A.shape[1])
-    width = max(1, (1 << 20) // max(1, view.n_samples))
-    weight = np.ones(view.n_samples) if view.root_weight is None else view.root_weight
-    for first in range(0, norms.size, width):
-        block = slice(first, first + width)
-        if view.basis.shape[1] or not sparse.issparse(A):
-            columns = np.arange(first, min(first + width, norms.size))
-            plain = view.weigh(np.asarray(_dense(A[:, block])))
-            before = np.linalg.norm(plain, axis=0)
-            after = np.linalg.norm(view.project(plain), axis=0)
-            norms[columns] = np.where(after > _RANK_FLOOR * before, after, 0.0)
-        else:
-            norms[block] = np.sqrt(np.asarray((A[:, block].astype(np.float64).power(2)).T @ weight**2).ravel())
-    norms /= np.sqrt(view.n_samples)
-    return norms
-
-
-def _dense(block: Any) -> FloatArray:
-    return np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)
 
 
 class _Descent:
