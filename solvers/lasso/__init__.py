@@ -12,6 +12,10 @@ PROBLEM = LassoProblem
 
 BACKENDS: Mapping[str, str] = {
     "coordinate_descent": ".coordinate_descent:CoordinateDescent",
+    "fista": ".fista:FISTA",
+    "sklearn": ".sklearn:Sklearn",
+    "celer": ".celer:Celer",
+    "skglm": ".skglm:Skglm",
     "cvxpy": ".cvxpy:CVXPY",
 }
 

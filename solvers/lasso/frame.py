@@ -186,6 +186,24 @@ class Frame:
             )
         return np.asarray(np.sqrt(sums / n))
 
+    def column_norms(self) -> FloatArray:
+        """Return root mean squares of the projected columns: 0 in the free span; ones for an operator."""
+        p = self.A.shape[1]
+        if isinstance(self.A, LinearOperator):
+            return np.ones(p)
+        norms = np.zeros(p)
+        if sparse.issparse(self.A) and not self.basis.shape[1]:
+            weight = np.ones(self.n_samples) if self.root_weight is None else self.root_weight
+            return np.sqrt(np.asarray(self.A.astype(np.float64).power(2).T @ weight**2).ravel() / self.n_samples)
+        width = max(1, _BLOCK // max(1, self.n_samples))
+        for first in range(0, p, width):
+            block = np.arange(first, min(first + width, p))
+            plain = self.weigh(dense_columns(self.A, block))
+            before, after = np.linalg.norm(plain, axis=0), np.linalg.norm(self.project(plain), axis=0)
+            norms[block] = np.where(after > _RANK_FLOOR * before, after, 0.0)
+        norms /= np.sqrt(self.n_samples)
+        return norms
+
     def intercept(self, v: FloatArray) -> float:
         """Return the best intercept for the coefficients `v`, 0 without one."""
         if not self.fit_intercept:

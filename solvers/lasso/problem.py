@@ -267,6 +267,12 @@ class LassoProblem(Problem[FloatArray]):
         screened: npt.NDArray[np.bool_] = self.penalised & (size + reach < self.thresholds)
         return screened
 
+    def vanishes(self) -> bool:
+        """Whether all penalised coefficients are 0 at the optimum, `alpha_max` being known up to rounding."""
+        correlation = self.view.correlation(self.view.response)[self.penalised]
+        size = correlation if self.positive else np.abs(correlation)
+        return bool(np.all(size * (1 - 1e-14) <= self.thresholds[self.penalised]))
+
     def alpha_max(self) -> float:
         """Return the smallest `alpha` at which all penalised coefficients are 0.
 
