@@ -63,7 +63,7 @@ def check_solver(
     >>> from estimand.solvers.testing import check_solver
     >>> check_solver(FISTA)
     """
-    instance: Solver[Any, Any] = solver() if isinstance(solver, type) else solver
+    instance: Solver[Any, Any] = solver() if isinstance(solver, type) else solver  # type: ignore[assignment]
     _check_declaration(instance)
     _check_parameters(instance)
     solved: list[tuple[str, Problem[Any], Solution[Any]]] = []
