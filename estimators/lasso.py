@@ -113,7 +113,8 @@ class _LassoBase(LinearPredictorMixin, MultiOutputMixin, RegressorMixin, SolverM
         gap = data.gaps([solution.certificate.value for solution in solutions])
         iterations = [solution.n_iter for solution in solutions]
         if data.single_target:
-            self.coef_, self.intercept_, self.dual_gap_ = coef[0], float(intercept[0]), float(gap[0])
+            self.coef_, self.intercept_ = coef[0], float(intercept[0])
+            self.dual_gap_: float | FloatArray = float(gap[0])
             self.n_iter_: int | list[int] = iterations[0]
             self.solution_ = solutions[0].compact()
         else:
