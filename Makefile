@@ -60,7 +60,7 @@ dist: $(VENV)/.with-dev
 	python -P -m build
 
 clean:
-	rm -rf $(VENV) build dist demo docs/_build docs/auto_examples docs/api/generated
+	rm -rf $(VENV) build dist demo docs/_build docs/auto_examples docs/api docs/user_guide/backends.inc
 
 # A regular install with one of the extras of pyproject.toml; meson keeps its objects, so that only what has changed is
 # compiled again.

@@ -95,7 +95,8 @@ def test_wheel_works(wheel, tmp_path):
     code = f"""
 import sys
 sys.path.insert(0, {str(target)!r})
-sys.meta_path[:] = [finder for finder in sys.meta_path if "Mesonpy" not in type(finder).__name__]  # of an editable install
+# The finder of an editable install would come first.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "Mesonpy" not in type(finder).__name__]
 import numpy as np
 import estimand
 assert estimand.__file__.startswith({str(target)!r}), estimand.__file__
