@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint docs bench dist clean
+.PHONY: help demo test test-all lint docs bench dist readme clean
 
 help:
 	@echo "make demo      fit real data with every installed backend; a figure in demo/"
@@ -23,19 +23,22 @@ help:
 	@echo "make docs      the documentation, in docs/_build/html"
 	@echo "make bench     the benchmarks against other packages (PROBLEM=lasso)"
 	@echo "make dist      an sdist, and a wheel built from it, in dist/"
+	@echo "make readme    the tables of README.md, after a new estimator or backend"
 	@echo "make clean     remove .venv and everything that was built"
 
 demo: $(VENV)/.with-demo
 	python -P docs/demo.py --output demo
 
+EXAMPLES := README.md docs --doctest-glob='*.rst' --doctest-glob=README.md --ignore=docs/_build --ignore=docs/auto_examples
+
 test: $(VENV)/.with-test
 	python -P -m pytest tests -m "not slow"
-	python -P -m pytest docs --doctest-glob="*.rst" --ignore=docs/_build
+	python -P -m pytest $(EXAMPLES)
 	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
 
 test-all: $(VENV)/.with-dev
 	python -P -m pytest tests
-	python -P -m pytest docs --doctest-glob="*.rst" --ignore=docs/_build
+	python -P -m pytest $(EXAMPLES)
 	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
 
 # mypy wants a folder that is called like the package. Its parts are linked one by one, because a link to the whole
@@ -58,6 +61,9 @@ bench: $(VENV)/.with-bench
 dist: $(VENV)/.with-dev
 	rm -rf dist
 	python -P -m build
+
+readme: $(VENV)/.with-docs
+	python -P docs/extensions/tables.py
 
 clean:
 	rm -rf $(VENV) build dist demo docs/_build docs/auto_examples docs/api docs/user_guide/backends.inc

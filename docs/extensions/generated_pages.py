@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
+import inspect
 from pathlib import Path
 
-import estimand
-from estimand.solvers.registry import PROBLEMS
 from sphinx.application import Sphinx
+from tables import backends, problems, stub_names
 
-#: Module of a public name -> heading of its section.
-SECTIONS = {"estimators": "Estimators", "solvers": "Solvers and the registry", "penalties": "Penalties"}
+#: Module of a public name -> heading of its section; others are called like the module.
+SECTIONS = {"solvers": "Solvers and the registry"}
 
 
 def underlined(title: str, character: str) -> str:
@@ -25,17 +24,11 @@ def autosummary(module: str, names: list[str]) -> str:
     return f".. currentmodule:: {module}\n\n.. autosummary::\n   :toctree: generated\n   :nosignatures:\n\n{lines}\n"
 
 
-def stub_names() -> tuple[dict[str, list[str]], list[str]]:
-    """Return the public names by section and the public modules, as the stub lists them."""
-    stub = Path(estimand.__file__).with_name("__init__.pyi")
-    names: dict[str, list[str]] = {}
-    modules = []
-    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module is None:
-            modules += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            names.setdefault(node.module.partition(".")[0], []).extend(alias.name for alias in node.names)
-    return names, modules
+def own_names(module: str, known: list[str]) -> list[str]:
+    """Return the public classes and functions of a public module that are not `known` already."""
+    loaded = importlib.import_module(f"estimand.{module}")
+    listed = [(name, getattr(loaded, name)) for name in getattr(loaded, "__all__", [])]
+    return [name for name, item in listed if name not in known and (inspect.isclass(item) or inspect.isfunction(item))]
 
 
 def api_page() -> str:
@@ -43,45 +36,42 @@ def api_page() -> str:
     names, modules = stub_names()
     parts = [
         underlined("API reference", "="),
-        "Everything public, from the names of ``estimand`` itself to those of its modules.\n",
+        "Everything public: the names of ``estimand`` itself, then those of its modules.\n",
     ]
     for section, listed in names.items():
         parts += [underlined(SECTIONS.get(section, section.capitalize()), "-"), autosummary("estimand", sorted(listed))]
+    known = [name for listed in names.values() for name in listed]
     for module in modules:
-        listed = getattr(importlib.import_module(f"estimand.{module}"), "__all__", [])
-        own = [name for name in listed if name not in dir(estimand)]
+        own = own_names(module, known)
         if own:
             parts += [underlined(f"estimand.{module}", "-"), autosummary(f"estimand.{module}", own)]
-    for problem, path in PROBLEMS.items():
-        module = importlib.import_module(path, "estimand.solvers")
-        listed = [module.PROBLEM.__name__]
-        parts += [underlined(f"estimand.solvers.{problem}", "-"), autosummary(module.__name__, listed)]
+    for name, problem in problems().items():
+        module = f"estimand.solvers.{name}"
+        solvers = [f"{cls.__module__.removeprefix(module + '.')}.{cls.__name__}" for cls in backends(name)]
+        parts += [underlined(module, "-"), autosummary(module, [problem.__name__, *solvers])]
     return "\n".join(parts)
 
 
 def backend_tables() -> str:
     """Return a table of backends for each problem."""
     parts = []
-    for problem, path in PROBLEMS.items():
-        module = importlib.import_module(path, "estimand.solvers")
-        parts.append(underlined(problem, "~"))
-        parts.append(
-            f":class:`~{module.__name__}.{module.PROBLEM.__name__}`. Optional requests of its instances: "
-            f"{', '.join(f'``{word}``' for word in requests(problem))}.\n"
-        )
-        parts.append(".. list-table::\n   :header-rows: 1\n   :widths: 20 15 45 20\n")
-        parts.append("   * - solver\n     - guarantee\n     - supports\n     - needs")
-        for info in estimand.list_solvers(problem):
-            needs = ", ".join(f"``{package}``" for package in info.requires) or "nothing more"
-            words = " ".join(f"``{word}``" for word in info.supports)
-            parts.append(f"   * - ``{info.name}``\n     - {info.guarantee}\n     - {words}\n     - {needs}")
+    for name, problem in problems().items():
+        classes = backends(name)
+        words = sorted({word for cls in classes for word in cls.supports} - {"callback"})
+        parts += [
+            underlined(name, "~"),
+            f":class:`~estimand.solvers.{name}.{problem.__name__}`: its instances may ask for "
+            f"{', '.join(f'``{word}``' for word in words)}.\n",
+            ".. list-table::\n   :header-rows: 1\n   :widths: 20 15 45 20\n",
+            "   * - solver\n     - guarantee\n     - supports\n     - needs",
+        ]
+        for cls in classes:
+            link = f":class:`{cls.name} <{cls.__module__}.{cls.__name__}>`"
+            needs = ", ".join(f"``{package}``" for package in cls.requires) or "nothing more"
+            supports = " ".join(f"``{word}``" for word in sorted(cls.supports))
+            parts.append(f"   * - {link}\n     - {cls.guarantee}\n     - {supports}\n     - {needs}")
         parts.append("")
     return "\n".join(parts)
-
-
-def requests(problem: str) -> list[str]:
-    """Return the words that some backend of `problem` supports."""
-    return sorted({word for info in estimand.list_solvers(problem) for word in info.supports} - {"callback"})
 
 
 def write(app: Sphinx, config: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -9,13 +10,17 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
+#: Vertical bars: browsers take them for relations and set them apart.
+BARS = re.compile(r"<mo[^>]*>(&#x0007C;|&#x02016;|&#x02225;)</mo>")
+
 
 def render(latex: str, display: str) -> str:
     """Return the MathML of `latex`."""
     try:
-        return convert(latex, display=display)
+        mathml = convert(latex, display=display)
     except Exception as error:
         raise ExtensionError(f"The formula {latex!r} cannot be rendered: {error}") from error
+    return BARS.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', mathml)
 
 
 def visit_inline(translator: Any, node: nodes.math) -> None:

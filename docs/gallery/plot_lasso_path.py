@@ -31,7 +31,8 @@ tol = 1e-6
 solver, reason = resolve_solver("auto", problem)
 path = solver.path(problem, alphas, tol=tol)
 coefficients = np.stack([solution.x for solution in path])
-print(f"{solver.name}: {sum(solution.converged for solution in path)} of {len(path)} points are proved to {tol:.0e}")
+proved = sum(solution.converged for solution in path)
+print(f"{solver.name}: {proved} of {len(path)} points are proved to {tol:.0e}")
 
 # %%
 # The upper panel shows the coefficients, the lower one what is proved about them.
@@ -44,15 +45,15 @@ upper.axhline(0, color="0.6", linewidth=0.8)
 upper.set(ylabel="coefficient of the standardised measurement")
 upper.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 lower.plot(alphas, [solution.certificate.relative for solution in path], ".", color="black")
-lower.axhline(tol, color="tab:red", linestyle="--")
-lower.annotate(
-    "tolerance", (alphas[0], tol), (4, 3), textcoords="offset points", color="tab:red", fontsize=9, va="bottom"
-)
-lower.set(xscale="log", yscale="log", xlabel="alpha", ylabel="proved gap\n(relative)", xlim=(alphas[0], alphas[-1]))
+lower.axhline(tol, color="tab:red", linestyle="--", label="tolerance")
+lower.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+lower.set(xscale="log", xlabel="alpha", xlim=(alphas[0], alphas[-1]))
+lower.set(yscale="log", ylabel="proved gap\n(relative)")
 for axes in (upper, lower):
     axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
-# Body mass index (``bmi``) and the logarithm of the triglycerides (``s5``) come first, blood pressure (``bp``) next.
-# The strongly correlated serum measurements ``s1`` and ``s2`` enter late, with opposite signs.
+# Body mass index (``bmi``) and the logarithm of the triglycerides (``s5``) come first, blood
+# pressure (``bp``) next. The strongly correlated serum measurements ``s1`` and ``s2`` take large
+# coefficients with opposite signs as soon as the penalty allows it.
