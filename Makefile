@@ -13,12 +13,13 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint docs bench dist readme clean
+.PHONY: help demo test test-all test-dist lint docs bench dist readme clean
 
 help:
 	@echo "make demo      fit real data with every installed backend; a figure in demo/"
 	@echo "make test      the tests and the documentation's examples"
 	@echo "make test-all  the same with the tests that take minutes"
+	@echo "make test-dist the sdist and the wheel built from it"
 	@echo "make lint      ruff, mypy, cython-lint"
 	@echo "make docs      the documentation, in docs/_build/html"
 	@echo "make bench     the benchmarks against other packages (PROBLEM=lasso)"
@@ -40,6 +41,10 @@ test-all: $(VENV)/.with-dev
 	python -P -m pytest tests
 	python -P -m pytest $(EXAMPLES)
 	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
+
+# The sdist, and the wheel that is built from it, looked into and installed.
+test-dist: $(VENV)/.with-dev
+	python -P -m pytest tests/packaging/test_distribution.py
 
 # mypy wants a folder that is called like the package. Its parts are linked one by one, because a link to the whole
 # checkout would lead into itself.

@@ -142,10 +142,10 @@ def path(problem: LassoProblem, advance: Callable[[], None]) -> tuple[Any, Any]:
     return alphas, coefficients
 
 
-def draw(alphas: Any, coefficients: Any, alpha: float, runs: dict[str, Run], file: Path) -> None:
+def draw(alphas: Any, coefficients: Any, names: Any, alpha: float, runs: dict[str, Run], file: Path) -> None:
     """Draw the coefficient path, and each backend's certified gap against the time."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
-    draw_path(left, alphas, coefficients, alpha)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.8), layout="constrained")
+    draw_path(left, alphas, coefficients, names, alpha)
     draw_gaps(right, runs)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
@@ -153,11 +153,12 @@ def draw(alphas: Any, coefficients: Any, alpha: float, runs: dict[str, Run], fil
     plt.close(figure)
 
 
-def draw_path(axes: Any, alphas: Any, coefficients: Any, alpha: float) -> None:
+def draw_path(axes: Any, alphas: Any, coefficients: Any, names: Any, alpha: float) -> None:
     """Draw the coefficients against alpha, in colour those that the chosen alpha keeps."""
-    chosen = coefficients[np.argmin(np.abs(np.log(alphas / alpha)))] != 0
-    axes.plot(alphas, coefficients[:, ~chosen], color="0.82", linewidth=0.8)
-    axes.plot(alphas, coefficients[:, chosen], linewidth=1.8)
+    at_alpha = coefficients[np.argmin(np.abs(np.log(alphas / alpha)))]
+    axes.plot(alphas, coefficients[:, at_alpha == 0], color="0.82", linewidth=0.8)
+    for j in sorted(np.flatnonzero(at_alpha), key=lambda j: -at_alpha[j]):
+        axes.plot(alphas, coefficients[:, j], linewidth=1.8, label=names[j].replace(" ", " · "))
     axes.axvline(alpha, color="black", linestyle="--", linewidth=1)
     axes.annotate(
         "chosen by\ncross-validation", (alpha, 1), (-5, -2), xycoords=("data", "axes fraction"),
@@ -165,6 +166,7 @@ def draw_path(axes: Any, alphas: Any, coefficients: Any, alpha: float) -> None:
     )  # fmt: skip
     axes.set(xscale="log", xlabel="alpha", ylabel="coefficient", xlim=(alphas[0], alphas[-1]))
     axes.set_title("Lasso path: diabetes, monomials to degree 3")
+    axes.legend(frameon=False, loc="lower left", fontsize=9)
 
 
 def draw_gaps(axes: Any, runs: dict[str, Run]) -> None:
@@ -190,7 +192,8 @@ def main() -> None:
     output = parser.parse_args().output
     output.mkdir(parents=True, exist_ok=True)
 
-    X, y = load_diabetes(return_X_y=True, scaled=False)
+    diabetes = load_diabetes(scaled=False)
+    X, y = diabetes.data, diabetes.target
     data = train_test_split(X, y, test_size=0.25, random_state=0)
     console.print(
         f"\n[bold]estimand[/bold]: {X.shape[0]} patients of the diabetes study, {X.shape[1]} measurements each\n"
@@ -222,7 +225,8 @@ def main() -> None:
     console.print(predictions, "")
     console.print(backends, "")
     file = output / "lasso.png"
-    draw(alphas, coefficients, problem.alpha, runs, file)
+    names = pipeline[0].get_feature_names_out(diabetes.feature_names)
+    draw(alphas, coefficients, names, problem.alpha, runs, file)
     console.print(f"Figure: {file}")
 
 

@@ -37,7 +37,8 @@ print(f"{solver.name}: {proved} of {len(path)} points are proved to {tol:.0e}")
 # %%
 # The upper panel shows the coefficients, the lower one what is proved about them.
 
-figure, (upper, lower) = plt.subplots(2, 1, figsize=(8, 6.5), height_ratios=(3, 1), sharex=True, layout="constrained")
+figure, (upper, lower) = plt.subplots(2, 1, figsize=(8, 6.5), height_ratios=(3, 1), sharex=True)
+figure.set_layout_engine("constrained")
 colours = plt.colormaps["tab10"].colors
 for j in np.argsort(-coefficients[-1]):
     upper.plot(alphas, coefficients[:, j], color=colours[j], label=data.feature_names[j])
