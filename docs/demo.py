@@ -21,7 +21,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from estimand import Lasso, list_solvers
-from estimand.exceptions import UnsupportedProblemError
+from estimand.exceptions import BackendUnavailableError, UnsupportedProblemError
 from estimand.solvers import Solution, resolve_solver
 from estimand.solvers.lasso import LassoProblem
 from rich.console import Console
@@ -44,6 +44,10 @@ class Run(NamedTuple):
 TOL = 1e-8
 SECONDS_PER_BACKEND = 10.0
 ALPHAS = np.geomspace(30.0, 0.3, 20)
+GAP_NOTE = (
+    "The gap is computed by the problem from the raw data, not by the backend: no point is better than "
+    "objective - gap. Backends that compile do so in the first call."
+)
 console = Console()
 
 
@@ -89,47 +93,48 @@ def predict(data: tuple[Any, Any, Any, Any], advance: Callable[[], None]) -> tup
     return search, table
 
 
+def solve_twice(name: str, problem: LassoProblem) -> tuple[Run, float]:
+    """Solve `problem` with the backend `name`, twice, because some compile first; also return the first seconds."""
+    options = {"max_iter": 1_000_000, "time_limit": SECONDS_PER_BACKEND}
+    solver, _ = resolve_solver(name, problem, options=options)
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        solution = solver.solve(problem, tol=TOL)
+        seconds.append(time.perf_counter() - start)
+    return Run(solution, seconds[1]), seconds[0]
+
+
 def solve_with_all(problem: LassoProblem, advance: Callable[[], None]) -> tuple[dict[str, Run], Table]:
-    """Hand `problem` to every backend, twice, because some compile at their first call."""
+    """Hand `problem` to every backend."""
     table = Table(
         title=f"One Lasso problem, every backend (relative tolerance {TOL:.0e})",
-        caption="The gap is computed by the problem from the raw data, not by the backend: no point is better than "
-        "objective - gap. Backends that compile do so in the first call.",
         title_justify="left",
         caption_justify="left",
     )
     for column in ("backend", "status", "passes", "first [s]", "again [s]", "objective", "gap"):
         table.add_column(column, justify="left" if column in ("backend", "status") else "right", no_wrap=True)
-    runs = {}
+    runs, notes = {}, [GAP_NOTE]
     for info in list_solvers("lasso"):
-        if not info.available:
-            table.add_row(info.name, info.note, *5 * "-")
-            advance()
-            continue
         try:
-            options = {"max_iter": 1_000_000, "time_limit": SECONDS_PER_BACKEND}
-            solver, _ = resolve_solver(info.name, problem, options=options)
-        except UnsupportedProblemError as error:
-            table.add_row(info.name, str(error), *5 * "-")
-            advance()
-            continue
-        seconds = []
-        for _ in range(2):
-            start = time.perf_counter()
-            solution = solver.solve(problem, tol=TOL)
-            seconds.append(time.perf_counter() - start)
-        runs[info.name] = Run(solution, seconds[1])
-        style = "green" if solution.converged else "yellow"
-        table.add_row(
-            info.name,
-            f"[{style}]{solution.status}[/]",
-            str(solution.n_iter),
-            f"{seconds[0]:.4f}",
-            f"{seconds[1]:.4f}",
-            f"{solution.objective:.6f}",
-            f"{solution.certificate.value:.1e}",
-        )
+            runs[info.name], first = solve_twice(info.name, problem)
+        except (BackendUnavailableError, UnsupportedProblemError) as error:
+            status = "not installed" if isinstance(error, BackendUnavailableError) else "declined"
+            table.add_row(info.name, status, *5 * "-")
+            notes.append(str(error))
+        else:
+            solution, again = runs[info.name]
+            table.add_row(
+                info.name,
+                f"[{'green' if solution.converged else 'yellow'}]{solution.status}[/]",
+                str(solution.n_iter),
+                f"{first:.3g}",
+                f"{again:.3g}",
+                f"{solution.objective:.6f}",
+                f"{solution.certificate.value:.1e}",
+            )
         advance()
+    table.caption = "\n".join(notes)
     return runs, table
 
 
