@@ -163,7 +163,7 @@ def draw_path(axes: Any, alphas: Any, coefficients: Any, names: Any, alpha: floa
     at_alpha = coefficients[np.argmin(np.abs(np.log(alphas / alpha)))]
     axes.plot(alphas, coefficients[:, at_alpha == 0], color="0.82", linewidth=0.8)
     for j in sorted(np.flatnonzero(at_alpha), key=lambda j: -at_alpha[j]):
-        axes.plot(alphas, coefficients[:, j], linewidth=1.8, label=names[j].replace(" ", " · "))
+        axes.plot(alphas, coefficients[:, j], linewidth=1.8, label=label(names[j]))
     axes.axvline(alpha, color="black", linestyle="--", linewidth=1)
     axes.annotate(
         "chosen by\ncross-validation", (alpha, 1), (-5, -2), xycoords=("data", "axes fraction"),
@@ -172,6 +172,11 @@ def draw_path(axes: Any, alphas: Any, coefficients: Any, names: Any, alpha: floa
     axes.set(xscale="log", xlabel="alpha", ylabel="coefficient", xlim=(alphas[0], alphas[-1]))
     axes.set_title("Lasso path: diabetes, monomials to degree 3")
     axes.legend(frameon=False, loc="lower left", fontsize=9)
+
+
+def label(monomial: str) -> str:
+    """Write a monomial as it is read."""
+    return monomial.replace(" ", " · ").replace("^2", "²").replace("^3", "³")
 
 
 def draw_gaps(axes: Any, runs: dict[str, Run]) -> None:
