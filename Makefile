@@ -30,17 +30,20 @@ help:
 demo: $(VENV)/.with-demo
 	python -P docs/demo.py --output demo
 
-EXAMPLES := README.md docs --doctest-glob='*.rst' --doctest-glob=README.md --ignore=docs/_build --ignore=docs/auto_examples
+# The examples of the docstrings run on what is installed, those of the guide where it lies.
+define DOCTESTS
+cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
+python -P -m pytest README.md docs --doctest-glob="*.rst" --doctest-glob=README.md --ignore=docs/_build \
+    --ignore=docs/auto_examples
+endef
 
 test: $(VENV)/.with-test
+	$(DOCTESTS)
 	python -P -m pytest tests -m "not slow"
-	python -P -m pytest $(EXAMPLES)
-	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
 
 test-all: $(VENV)/.with-dev
+	$(DOCTESTS)
 	python -P -m pytest tests
-	python -P -m pytest $(EXAMPLES)
-	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
 
 # The sdist, and the wheel that is built from it, looked into and installed.
 test-dist: $(VENV)/.with-dev
@@ -57,7 +60,7 @@ lint: $(VENV)/.with-dev
 	mypy -p estimand
 
 docs: $(VENV)/.with-docs
-	python -P -m sphinx -W --keep-going -b html docs docs/_build/html
+	python -P -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 PROBLEM ?= lasso
 bench: $(VENV)/.with-bench

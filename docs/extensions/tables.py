@@ -48,8 +48,9 @@ def backends(problem: str) -> list[type[Solver]]:
 
 
 def summary(item: object) -> str:
-    """Return the first line of a docstring, without its full stop."""
-    return (inspect.getdoc(item) or "").partition("\n")[0].rstrip(".")
+    """Return the first line of a docstring in Markdown, without its full stop."""
+    line = (inspect.getdoc(item) or "").partition("\n")[0].rstrip(".")
+    return re.sub(r"`+([^`]+)`+", r"`\1`", re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", line))
 
 
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,5 +1,6 @@
 """The sdist, and the wheel that is built from it in a folder whose name is no identifier."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -41,8 +42,7 @@ def sdist(tmp_path_factory):
 @pytest.fixture(scope="module")
 def wheel(sdist, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(sdist, folder)
     (source,) = folder.iterdir()
     assert "-" in source.name
     out = folder / "dist"
