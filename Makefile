@@ -13,7 +13,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-dist lint docs bench dist readme clean
+.NOTPARALLEL:
+.PHONY: help demo test examples tests test-all test-dist lint docs bench dist readme clean
 
 help:
 	@echo "make demo      fit real data with every installed backend; a figure in demo/"
@@ -30,19 +31,18 @@ help:
 demo: $(VENV)/.with-demo
 	python -P docs/demo.py --output demo
 
-# The examples of the docstrings run on what is installed, those of the guide where it lies.
-define DOCTESTS
-cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
-python -P -m pytest README.md docs --doctest-glob="*.rst" --doctest-glob=README.md --ignore=docs/_build \
-    --ignore=docs/auto_examples
-endef
+test: examples tests
 
-test: $(VENV)/.with-test
-	$(DOCTESTS)
+# The examples of the docstrings run on what is installed, those of the guide where it lies.
+examples: $(VENV)/.with-test
+	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
+	python -P -m pytest README.md docs --doctest-glob="*.rst" --doctest-glob=README.md --ignore=docs/_build \
+	    --ignore=docs/auto_examples
+
+tests: $(VENV)/.with-test
 	python -P -m pytest tests -m "not slow"
 
-test-all: $(VENV)/.with-dev
-	$(DOCTESTS)
+test-all: $(VENV)/.with-dev examples
 	python -P -m pytest tests
 
 # The sdist, and the wheel that is built from it, looked into and installed.
