@@ -50,6 +50,6 @@ def test_names_a_missing_compiler(tmp_path):
     tools.mkdir()
     for tool in ("sh", "find", "make"):
         (tools / tool).symlink_to(shutil.which(tool))
-    message = complaint(tmp_path, f'exec {sys.executable} "$@"', PATH=str(tools))
+    message = complaint(tmp_path, f'exec {sys.executable} "$@"', PATH=str(tools), CC="")
     assert "no C compiler" in message
     assert "gcc" in message
