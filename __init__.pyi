@@ -12,5 +12,6 @@ from .estimators.lasso_path import lasso_path as lasso_path
 from .solvers import get_solver as get_solver
 from .solvers import list_solvers as list_solvers
 from .solvers import register_solver as register_solver
+from .solvers import show_versions as show_versions
 
 __version__: str
