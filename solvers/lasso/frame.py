@@ -197,9 +197,11 @@ class Frame:
             return v
         v = v.copy()
         v[self.free] = 0.0
-        columns = self.center(self.weigh(dense_columns(self.A, self.free)))
+        weighted = self.weigh(dense_columns(self.A, self.free))
+        columns = self.center(weighted)
         norms = np.linalg.norm(columns, axis=0)
-        norms[norms == 0] = 1.0
+        constant = norms <= _RANK_FLOOR * np.linalg.norm(weighted, axis=0)
+        columns[:, constant], norms[constant] = 0.0, 1.0  # what centring leaves of these is rounding noise
         solution, _, rank, _ = linalg.lstsq(columns / norms, self.residual(v), cond=_RANK_FLOOR)
         if rank < self.free.size:  # of the many solutions, the one of least norm in the user's own columns
             solution, norms = linalg.lstsq(columns, self.residual(v), cond=_RANK_FLOOR)[0], np.ones_like(norms)
