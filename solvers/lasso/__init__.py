@@ -11,6 +11,7 @@ __all__ = ["BACKENDS", "PROBLEM", "LassoProblem", "choose"]
 PROBLEM = LassoProblem
 
 BACKENDS: Mapping[str, str] = {
+    "homotopy": ".homotopy:Homotopy",
     "fista": ".fista:FISTA",
     "sklearn": ".sklearn:Sklearn",
     "celer": ".celer:Celer",
