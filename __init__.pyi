@@ -5,6 +5,7 @@ from . import penalties as penalties
 from . import solvers as solvers
 from .estimators.lasso import ElasticNet as ElasticNet
 from .estimators.lasso import Lasso as Lasso
+from .estimators.penalized import PenalizedRegressor as PenalizedRegressor
 from .solvers import get_solver as get_solver
 from .solvers import list_solvers as list_solvers
 from .solvers import register_solver as register_solver
