@@ -31,13 +31,14 @@ class Sweeps:
     def __init__(self, problem: PenalizedLeastSquaresProblem) -> None:
         self.problem = problem
         self.sparse = sparse.issparse(problem.A)
-        self.design: Any = sparse.csc_array(problem.A) if self.sparse else np.asfortranarray(problem.A)
+        design: Any = sparse.csc_array(problem.A) if self.sparse else np.asfortranarray(problem.A)
+        self.design = design
         n, p = problem.A.shape
         root = problem.view.root_weight
         self.row_weight = np.empty(0) if root is None else root * root
         self.weights = np.where(problem.excluded, 0.0, problem.omega)
         self.movable = (problem.columns.curvature > 0) & ~problem.excluded
-        self.length = max(1, self.design.nnz // max(p, 1) if self.sparse else n)
+        self.length = max(1, design.nnz // max(p, 1) if self.sparse else n)
 
     def violations(self, x: FloatArray) -> FloatArray:
         """Return the problem's violations at `x`, computed anew."""
