@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy import sparse
-
 from estimand.cython_ext.penalized_cd import prox_values, sweep_dense, sweep_sparse
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq
+from scipy import sparse
 
 EMPTY = np.empty(0)
 
@@ -36,7 +35,9 @@ def twin(A, residual, row_weight, centred, weights, working, v, penalty, positiv
         r = r - s @ r / s.sum()
     nu = s @ centred_A**2 / s.size
     change = 0.0
-    for sweep in range(1, max_sweeps + 1):
+    sweep = 0
+    while sweep < max_sweeps:
+        sweep += 1
         change = 0.0
         for j in working:
             u = v[j] + (s * centred_A[:, j]) @ r / s.size / nu[j]

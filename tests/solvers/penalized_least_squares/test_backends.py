@@ -6,7 +6,6 @@ from dataclasses import replace
 import cvxpy as cp
 import numpy as np
 import pytest
-
 from estimand.exceptions import UnsupportedProblemError
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, SCAD, CappedL1, LogSum, Lq, Penalty
 from estimand.solvers import get_solver, list_solvers, resolve_solver
@@ -98,7 +97,7 @@ def test_forms_of_the_design(solver, kind, penalty):
 def test_convex_objectives_equal_those_of_an_interior_point_method(penalty, positive):
     rng = np.random.default_rng(0)
     weights = np.r_[0.0, np.inf, np.ones(48)]
-    fields = dict(fit_intercept=True, positive=positive, weights=weights, sample_weight=rng.uniform(0, 2, 30))
+    fields = {"fit_intercept": True, "positive": positive, "weights": weights, "sample_weight": rng.uniform(0, 2, 30)}
     problem = random_instance(2, penalty, **fields)
     _, l1, l2, _ = penalty.kernel_arguments()
     reference = get_solver("cvxpy", "lasso").solve(
@@ -139,7 +138,7 @@ def test_a_convex_penalty_of_ones_own_against_cvxpy():
 def test_python_sweeps_equal_compiled_ones(penalty):
     rng = np.random.default_rng(2)
     for kind in ("dense", "csc"):
-        fields = dict(kind=kind, fit_intercept=True, sample_weight=rng.uniform(0, 2, 30))
+        fields = {"kind": kind, "fit_intercept": True, "sample_weight": rng.uniform(0, 2, 30)}
         compiled = CoordinateDescent().solve(random_instance(5, penalty, **fields), tol=1e-9)
         python = CoordinateDescent().solve(random_instance(5, Plain(penalty), **fields), tol=1e-9)
         np.testing.assert_allclose(python.x, compiled.x, atol=1e-7)

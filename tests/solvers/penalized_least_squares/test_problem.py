@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import sparse
-
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, Penalty
 from estimand.solvers import Certificate
 from estimand.solvers.lasso import LassoProblem
@@ -13,6 +11,7 @@ from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProble
 from estimand.solvers.penalized_least_squares.columns import Columns
 from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
 from estimand.solvers.penalized_least_squares.examples import instances, penalties, random_instance
+from scipy import sparse
 
 INSTANCES = dict(instances())
 
@@ -98,7 +97,7 @@ def test_columns_without_information():
 @pytest.mark.parametrize("strength", [L1(0.1), L1L2(0.1, 0.3), L1L2(0.1, 0.0)])
 def test_convex_certificates_are_duality_gaps(strength):
     rng = np.random.default_rng(3)
-    fields = dict(fit_intercept=True, weights=np.r_[0.0, np.inf, np.ones(48)], sample_weight=rng.uniform(0, 2, 30))
+    fields = {"fit_intercept": True, "weights": np.r_[0.0, np.inf, np.ones(48)], "sample_weight": rng.uniform(0, 2, 30)}
     problem = random_instance(0, strength, **fields)
     _, l1, l2, _ = strength.kernel_arguments()
     lasso = LassoProblem(A=problem.A, y=problem.y, alpha=l1, l2=l2, **fields)
