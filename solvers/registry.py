@@ -26,6 +26,7 @@ __all__ = ["SolverInfo", "SolverTable", "get_solver", "list_solvers", "register_
 PROBLEMS: Mapping[str, str] = {
     "lasso": ".lasso",
     "logistic": ".logistic",
+    "penalized_least_squares": ".penalized_least_squares",
 }
 ENTRY_POINT_GROUP = "estimand.solvers"
 
