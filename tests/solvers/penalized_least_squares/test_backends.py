@@ -6,6 +6,7 @@ from dataclasses import replace
 import cvxpy as cp
 import numpy as np
 import pytest
+
 from estimand.exceptions import UnsupportedProblemError
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, SCAD, CappedL1, LogSum, Lq, Penalty
 from estimand.solvers import get_solver, list_solvers, resolve_solver

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
+
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, Penalty
 from estimand.solvers import Certificate
 from estimand.solvers.lasso import LassoProblem
@@ -11,7 +13,6 @@ from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProble
 from estimand.solvers.penalized_least_squares.columns import Columns
 from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
 from estimand.solvers.penalized_least_squares.examples import instances, penalties, random_instance
-from scipy import sparse
 
 INSTANCES = dict(instances())
 
