@@ -103,7 +103,7 @@ class Monitor(Generic[X]):
         """Time since the run began."""
         return time.perf_counter() - self._start
 
-    def go_on(self, x: X, *, dual: Any = None, value: float | None = None) -> bool:
+    def go_on(self, x: X, *, dual: Any = None, value: float | None = None, objective: float | None = None) -> bool:
         """Check the point `x` and return whether the solver should go on.
 
         Parameters
@@ -116,6 +116,8 @@ class Monitor(Generic[X]):
             The solver's running estimate of the certificate's value. The problem is asked only once this is small
             enough; a claim that the problem refutes makes the next test ten times stricter, and the third refuted
             claim ends the run as stalled.
+        objective : float or None
+            The solver's running objective, for the history of a check that does not ask the problem.
         """
         self.n_iter += 1
         self._last = x
@@ -123,7 +125,8 @@ class Monitor(Generic[X]):
         self._last_certified = value is None or value <= self._claim_factor * threshold
         if self._last_certified:
             certificate = self._certify(x, dual)
-            objective, shown = certificate.upper, certificate.value
+            shown = certificate.value
+            objective = certificate.upper if certificate.upper < math.inf else self.problem.objective(x)
             if certificate.converged:
                 self.status = "converged"
             elif certificate.value <= certificate.floor:
@@ -132,9 +135,8 @@ class Monitor(Generic[X]):
                 self._refute_claim()
         else:
             self.certificate = None
-            objective, shown = math.inf, cast(float, value)
-        if not objective < math.inf:
-            objective = self.problem.objective(x)
+            shown = cast(float, value)
+            objective = self.problem.objective(x) if objective is None else objective
         self.history.append(Check(self.n_iter, self.seconds, objective, shown, self._last_certified))
         if self.callback is not None:
             state = CallbackState(self.n_iter, self.seconds, objective, self.certificate, _read_only(x))

@@ -39,11 +39,12 @@ _PATIENCE = 4
 #: As many passes that do not halve the smallest gap end the run.
 _LONG = 100
 _FEWEST_NEW = 64
+_TINY = float(np.finfo(np.float64).tiny)
 _MAX_CONTINUATION = 60
 #: Once a working set is this much larger than a sparse column, residual updates touch less memory than a Gram matrix.
 _SPARSE_FACTOR = 4
 _SMALL = 1_000_000
-#: Two passes that do not divide the gap by this call for accurate steps.
+#: Two passes that do not divide the gap by this call for more effort.
 _SLOW = 5.0
 
 WorkingSet: TypeAlias = GramWorkingSet | DenseWorkingSet | SparseWorkingSet
@@ -125,21 +126,23 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
         engine = self.cached(start, (frame,), lambda: Engine(frame, self.gram_max_bytes))
         x = frame.complete(_feasible(problem, self.start_point(problem, start)))
         target = max(_INNER * tol, _INNER_FLOOR) * problem.scale
-        stalls, fresh, slow = 0, True, False
+        stalls, fresh, slow = 0, True, 0
         with Monitor(self, problem, tol=tol, callback=callback) as run:
-            while run.go_on(x, value=_known_gap(problem, engine.point, x) if fresh else None):
+            value, objective = _known_gap(problem, engine.point, x)
+            while run.go_on(x, value=value, objective=objective):
+                value = objective = None
                 if run.certificate is not None:
                     stalls = stalls + 1 if not fresh and np.array_equal(x, engine.point.x) else 0
                     engine.point = _certified_point(x, run.certificate)
                 if stalls == _STALLS or _is_stuck(run.history):
                     run.stall("coordinate descent makes no further progress in float64 arithmetic")
                     break
-                slow = slow or _is_slow(run.history)
+                slow += 1 if slow or _is_slow(run.history) else 0
                 level = _VIOLATION
                 if fresh:
                     _continue(problem, engine)
                     level, fresh = _strong_rule(problem, engine.point), False
-                x = frame.complete(_descend(problem, engine, level, target, accurate=slow, upper=run.upper))
+                x = frame.complete(_descend(problem, engine, level, target, effort=slow, upper=run.upper))
             if run.certificate is not None:
                 engine.point = _certified_point(x, run.certificate)
         return run.solution(state=State(self.name, arrays=(frame,), data=engine))
@@ -162,13 +165,13 @@ def _feasible(problem: LassoProblem, x: FloatArray) -> FloatArray:
     return x
 
 
-def _known_gap(problem: LassoProblem, point: Point, x: FloatArray) -> float | None:
-    """Return the gap of `x` if it is the point that was evaluated last: that costs no pass over the data."""
+def _known_gap(problem: LassoProblem, point: Point, x: FloatArray) -> tuple[float | None, float | None]:
+    """Return the gap and the objective of `x` if it is the point evaluated last: that costs no pass over the data."""
     penalised = problem.penalised
     if not np.array_equal(x[penalised], point.x[penalised]):
-        return None
+        return None, None
     primal = float(point.projected @ point.projected) / (2 * point.projected.size) + problem.penalty(x)
-    return primal - problem.dual_value(point.projected, point.correlation)
+    return primal - problem.dual_value(point.projected, point.correlation), primal
 
 
 def _certified_point(x: FloatArray, certificate: Certificate) -> Point:
@@ -213,7 +216,7 @@ def _descend(
     target: float,
     *,
     newton: bool = True,
-    accurate: bool = False,
+    effort: int = 0,
     upper: float = math.inf,
 ) -> FloatArray:
     """Solve the problem restricted to the columns whose correlation is at least `level` of their threshold."""
@@ -227,7 +230,7 @@ def _descend(
             engine.point = point = Point.at(engine.frame, np.where(screened, 0.0, point.x))
     support = np.flatnonzero(penalised & (point.x != 0))
     engine.add(np.union1d(support, _most_violating(problem, engine, size, np.flatnonzero(wanted), support.size)))
-    return engine.working_set.descend(problem, point, target, newton=newton, accurate=accurate)
+    return engine.working_set.descend(problem, point, target, newton=newton, effort=effort)
 
 
 def _most_violating(
@@ -238,6 +241,6 @@ def _most_violating(
     limit = max(n_support // 2, _FEWEST_NEW)
     if costly.size <= limit:
         return candidates
-    violation = size[costly] / np.maximum(problem.thresholds[costly], np.finfo(np.float64).tiny)
+    violation = size[costly] / np.maximum(problem.thresholds[costly], _TINY)
     weakest = costly[np.argpartition(-violation, limit)[limit:]]
     return np.setdiff1d(candidates, weakest, assume_unique=True)

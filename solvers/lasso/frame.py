@@ -14,6 +14,8 @@ import numpy.typing as npt
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator
 
+from ...cython_ext import _columns
+
 __all__ = ["FloatArray", "Frame", "correlate", "dense_columns", "multiply"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,11 +29,17 @@ def multiply(A: Any, v: FloatArray) -> FloatArray:
     if isinstance(A, LinearOperator):
         return np.asarray(A.matvec(v), dtype=np.float64).ravel()
     support = np.flatnonzero(v)
-    if sparse.issparse(A):
+    if sparse.issparse(A) and not (A.format == "csc" and A.dtype == np.float64 and A.indices.dtype == np.int32):
         return np.asarray(A @ v, dtype=np.float64)
+    product = np.zeros(A.shape[0])
+    if sparse.issparse(A):
+        _columns.add_sparse_columns(A.data, A.indices, A.indptr, support.astype(np.int32), v[support], product)
+        return product
     if 4 * support.size > v.size and A.dtype == np.float64:
         return np.asarray(A @ v)
-    product = np.zeros(A.shape[0])
+    if A.dtype == np.float64 and A.flags.f_contiguous:
+        _columns.add_dense_columns(A, support.astype(np.int32), v[support], product)
+        return product
     width = max(1, _BLOCK // max(1, A.shape[0]))
     for first in range(0, support.size, width):
         block = support[first : first + width]

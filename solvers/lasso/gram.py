@@ -164,9 +164,7 @@ class GramWorkingSet:
         places[:before] = self._factor_place
         self._factor_place = places
 
-    def descend(
-        self, problem: LassoProblem, point: Point, target: float, *, newton: bool, accurate: bool
-    ) -> FloatArray:
+    def descend(self, problem: LassoProblem, point: Point, target: float, *, newton: bool, effort: int) -> FloatArray:
         """Lower the objective over the cached columns from `point` until the restricted gap is at most `target`.
 
         Parameters
@@ -179,8 +177,8 @@ class GramWorkingSet:
             The gap to reach.
         newton : bool
             Whether Newton steps pay.
-        accurate : bool
-            Whether to finish with a QR factorisation, where the Gram matrix has proved too inaccurate.
+        effort : int
+            How many passes in a row were slow; from the first on, Newton steps use a QR factorisation.
 
         Returns
         -------
@@ -195,6 +193,7 @@ class GramWorkingSet:
         self._use_ridge(ridge)
         self._coef[:m] = point.x[cache.columns] * cache.norms
         self._correlation[:m] = point.correlation[cache.columns] / cache.norms
+        accurate = effort > 0
         if accurate:
             self._polish(problem, threshold, ridge)
         begin = time.perf_counter()

@@ -18,7 +18,8 @@ from .problem import LassoProblem
 __all__ = ["DenseWorkingSet", "SparseWorkingSet", "extrapolate"]
 
 _MEMORY = 6
-_LARGEST_POLISH = 20_000_000
+#: Multiplications that a factorisation may cost at the first slow pass; each further one doubles them.
+_POLISH_BUDGET = 1e7
 _SUSPECT = 1e-8
 _DEPENDENT = 1e-24
 
@@ -59,9 +60,7 @@ class DenseWorkingSet:
         """Cache more columns."""
         self.cache.add(columns)
 
-    def descend(
-        self, problem: LassoProblem, point: Point, target: float, *, newton: bool, accurate: bool
-    ) -> FloatArray:
+    def descend(self, problem: LassoProblem, point: Point, target: float, *, newton: bool, effort: int) -> FloatArray:
         """Run epochs over the cached columns from `point`, and extrapolate them where this lowers the objective."""
         cache = self.cache
         x = np.zeros_like(point.x)
@@ -74,7 +73,7 @@ class DenseWorkingSet:
             cache.design, coef, residual, threshold, ridge, problem.positive, self.n_epochs, iterates
         )
         restricted = Restricted(cache.design, cache.frame.response, threshold, ridge, problem.positive, cache.frame)
-        x[cache.columns] = restricted.improve(coef, iterates, accurate=accurate) / cache.norms
+        x[cache.columns] = restricted.improve(coef, iterates, effort=effort) / cache.norms
         return x
 
 
@@ -95,12 +94,12 @@ class Restricted:
         squares = float(residual @ residual) / (2 * residual.size) + 0.5 * float(self.ridge @ coef**2)
         return squares + float(self.threshold @ np.abs(coef))
 
-    def improve(self, coef: FloatArray, iterates: FloatArray, *, accurate: bool) -> FloatArray:
+    def improve(self, coef: FloatArray, iterates: FloatArray, *, effort: int) -> FloatArray:
         """Return the best of `coef`, its extrapolation, and (if asked for) a Newton step on its support."""
         best, value = coef, self.objective(coef)
         candidates = [extrapolate(iterates)]
-        if accurate:
-            candidates.append(self._polished(coef))
+        if effort:
+            candidates.append(self._polished(coef, effort))
         for candidate in candidates:
             if candidate is None:
                 continue
@@ -110,9 +109,9 @@ class Restricted:
                 best, value = candidate, other
         return best
 
-    def _polished(self, coef: FloatArray) -> FloatArray | None:
+    def _polished(self, coef: FloatArray, effort: int) -> FloatArray | None:
         support = np.flatnonzero(coef)
-        if support.size == 0 or support.size * self.response.size > _LARGEST_POLISH:
+        if support.size == 0 or self.response.size * support.size**2 > _POLISH_BUDGET * 2.0**effort:
             return None
         columns = self.design[:, support]
         columns = self.frame.project(columns.toarray() if sparse.issparse(columns) else columns)
@@ -161,9 +160,7 @@ class SparseWorkingSet:
         """Make `columns` the working set."""
         self._chosen = columns[~self.dependent[columns]].astype(np.int32)
 
-    def descend(
-        self, problem: LassoProblem, point: Point, target: float, *, newton: bool, accurate: bool
-    ) -> FloatArray:
+    def descend(self, problem: LassoProblem, point: Point, target: float, *, newton: bool, effort: int) -> FloatArray:
         """Run epochs over the working set from `point`, and extrapolate them where this lowers the objective."""
         chosen = self._chosen
         x = np.zeros_like(point.x)
@@ -188,9 +185,9 @@ class SparseWorkingSet:
             self.n_epochs,
             iterates,
         )
-        if accurate:
+        if effort:
             columns = self.design[:, chosen]
             restricted = Restricted(columns, self.frame.response, threshold, ridge, problem.positive, self.frame)
-            coef = restricted.improve(coef, iterates, accurate=True)
+            coef = restricted.improve(coef, iterates, effort=effort)
         x[chosen] = coef
         return x

@@ -46,7 +46,7 @@ def test_seeds_repeat():
     [
         (make_sparse_regression, {"correlation": 1.0}, "correlation=1.0"),
         (make_sparse_regression, {"n_nonzero": 0}, "n_nonzero=0"),
-        (make_sparse_regression, {"snr": 0.0}, "snr=0.0"),
+        (make_sparse_regression, {"snr": 0.0, "n_nonzero": 3}, "snr=0.0"),
         (make_ill_conditioned_regression, {"design": "odd"}, "'walk', 'common'"),
         (make_ill_conditioned_regression, {"n_nonzero": 500}, "n_nonzero=500"),
     ],
