@@ -94,6 +94,11 @@ class Monitor(Generic[X]):
         return False
 
     @property
+    def upper(self) -> float:
+        """The upper bound on the optimal value that the last check proved, infinity if it proved none."""
+        return math.inf if self.certificate is None else self.certificate.upper
+
+    @property
     def seconds(self) -> float:
         """Time since the run began."""
         return time.perf_counter() - self._start
@@ -126,6 +131,7 @@ class Monitor(Generic[X]):
             elif value is not None:
                 self._refute_claim()
         else:
+            self.certificate = None
             objective, shown = math.inf, cast(float, value)
         if not objective < math.inf:
             objective = self.problem.objective(x)

@@ -14,6 +14,7 @@ __all__ = ["BACKENDS", "PROBLEM", "LassoProblem", "choose"]
 PROBLEM = LassoProblem
 
 BACKENDS: Mapping[str, str] = {
+    "coordinate_descent": ".coordinate_descent:CoordinateDescent",
     "homotopy": ".homotopy:Homotopy",
     "fista": ".fista:FISTA",
     "sklearn": ".sklearn:Sklearn",

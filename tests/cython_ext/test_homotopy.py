@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from estimand.cython_ext._homotopy import walk
 
 

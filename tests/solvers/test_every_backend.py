@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from estimand.solvers import get_solver, list_solvers
 from estimand.solvers.lasso import LassoProblem
 from estimand.solvers.testing import check_solver, example_problems, qualifies

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from estimand.solvers.lasso import LassoProblem
 from estimand.solvers.lasso.homotopy import Homotopy, _Walk
 
