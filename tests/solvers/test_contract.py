@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
+
 from estimand.exceptions import BackendUnavailableError, UnsupportedProblemError
 from estimand.solvers import (
     Certificate,

@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+
 from estimand.solvers import get_solver
 from estimand.solvers.lasso import LassoProblem
 from estimand.solvers.lasso._adapter import Adapter

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
+
 from estimand.solvers import resolve_solver
 from estimand.solvers.lasso import LassoProblem, choose
 from estimand.solvers.lasso.homotopy import Homotopy
-from scipy import sparse
-from scipy.sparse.linalg import aslinearoperator
 
 A = np.eye(8)
 WIDE = np.broadcast_to(1.0, (600, 2000))

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.sparse.linalg import LinearOperator
+
 from estimand.solvers.lasso import LassoProblem
 from estimand.solvers.lasso.fista import FISTA
-from scipy.sparse.linalg import LinearOperator
 
 
 def data(n=40, p=30, seed=0):

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from estimand.solvers.lasso import LassoProblem
 from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
+
+from estimand.solvers.lasso import LassoProblem
 
 SWITCHES = ("positive", "intercept", "free", "l2", "excluded", "duplicate", "dependent")
 COMBINATIONS = list(itertools.product([False, True], repeat=len(SWITCHES)))
