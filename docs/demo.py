@@ -20,10 +20,6 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from estimand import Lasso, list_solvers
-from estimand.exceptions import BackendUnavailableError, UnsupportedProblemError
-from estimand.solvers import Solution, resolve_solver
-from estimand.solvers.lasso import LassoProblem
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -32,6 +28,11 @@ from sklearn.linear_model import LassoCV, RidgeCV
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+from estimand import Lasso, list_solvers
+from estimand.exceptions import BackendUnavailableError, UnsupportedProblemError
+from estimand.solvers import Solution, resolve_solver
+from estimand.solvers.lasso import LassoProblem
 
 
 class Run(NamedTuple):

@@ -14,10 +14,11 @@ patients, and the progression of diabetes one year later.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from estimand.solvers import resolve_solver
-from estimand.solvers.lasso import LassoProblem
 from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import StandardScaler
+
+from estimand.solvers import resolve_solver
+from estimand.solvers.lasso import LassoProblem
 
 data = load_diabetes(scaled=False)
 X = StandardScaler().fit_transform(data.data)

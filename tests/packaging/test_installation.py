@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import estimand
 import pytest
+
+import estimand
 
 ROOT = Path(__file__).parents[2]
 LAZY = ("cvxpy", "statsmodels", "matplotlib", "sklearn", "scipy", "pandas", "dask", "numba", "celer", "skglm")

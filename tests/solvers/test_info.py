@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-import estimand
 import pytest
+
+import estimand
 from estimand import list_solvers, show_versions
 from estimand.solvers import info
 
