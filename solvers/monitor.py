@@ -165,7 +165,8 @@ class Monitor(Generic[X]):
         return Solution(
             x=x,
             dual=self._lower_dual if certificate.kind == "gap" else dual,
-            objective=certificate.upper if certificate.upper < math.inf else self.problem.objective(x),
+            # A gap's upper bound is the objective of its point.
+            objective=certificate.upper if self._proves_objective(certificate) else self.problem.objective(x),
             certificate=certificate.compact(),
             status=status,
             n_iter=self.n_iter,
@@ -174,6 +175,9 @@ class Monitor(Generic[X]):
             message=self.message,
             state=state,
         )
+
+    def _proves_objective(self, certificate: Certificate) -> bool:
+        return certificate.kind == "gap" and self.problem.sense == "min" and math.isfinite(certificate.upper)
 
     def _refute_claim(self) -> None:
         self._claim_factor /= 10

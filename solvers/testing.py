@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.base import clone
@@ -63,7 +63,7 @@ def check_solver(
     >>> from estimand.solvers.testing import check_solver
     >>> check_solver(FISTA)
     """
-    instance: Solver[Any, Any] = solver() if isinstance(solver, type) else solver
+    instance = cast(Solver[Any, Any], solver() if isinstance(solver, type) else solver)
     _check_declaration(instance)
     _check_parameters(instance)
     solved: list[tuple[str, Problem[Any], Solution[Any]]] = []

@@ -12,6 +12,7 @@ PROBLEM = LassoProblem
 
 BACKENDS: Mapping[str, str] = {
     "coordinate_descent": ".coordinate_descent:CoordinateDescent",
+    "homotopy": ".homotopy:Homotopy",
     "fista": ".fista:FISTA",
     "sklearn": ".sklearn:Sklearn",
     "celer": ".celer:Celer",

@@ -36,6 +36,8 @@ _INNER = 0.3
 _INNER_FLOOR = 1e-15
 _STALLS = 3
 _PATIENCE = 4
+#: As many passes that do not halve the smallest gap end the run.
+_LONG = 100
 _FEWEST_NEW = 64
 _MAX_CONTINUATION = 60
 #: Once a working set is this much larger than a sparse column, residual updates touch less memory than a Gram matrix.
@@ -123,7 +125,7 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
                 if run.certificate is not None:
                     stalls = stalls + 1 if not fresh and np.array_equal(x, engine.point.x) else 0
                     engine.point = _certified_point(x, run.certificate)
-                if stalls == _STALLS:
+                if stalls == _STALLS or _is_stuck(run.history):
                     run.stall("coordinate descent makes no further progress in float64 arithmetic")
                     break
                 slow = slow or _is_slow(run.history)
@@ -139,6 +141,12 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
 
 def _is_slow(history: Sequence[Check]) -> bool:
     return len(history) > _PATIENCE and history[-1].value * _SLOW > history[-3].value
+
+
+def _is_stuck(history: Sequence[Check]) -> bool:
+    if len(history) <= 2 * _LONG:
+        return False
+    return min(check.value for check in history[-_LONG:]) > 0.5 * min(check.value for check in history[:-_LONG])
 
 
 def _feasible(problem: LassoProblem, x: FloatArray) -> FloatArray:
@@ -168,7 +176,7 @@ def _size(problem: LassoProblem, correlation: FloatArray) -> FloatArray:
 def _penalty_of(problem: LassoProblem, point: Point) -> float:
     """Return the smallest penalty strength at which the correlations of `point` are feasible."""
     penalised = problem.penalised
-    size = _size(problem, point.correlation)[penalised]
+    size = _size(problem, point.correlation - problem.l2 * point.x)[penalised]
     return float((size / problem.omega[penalised]).max(initial=0.0))
 
 

@@ -216,9 +216,11 @@ class Frame:
             return v
         v = v.copy()
         v[self.free] = 0.0
-        columns = self.center(self.weigh(dense_columns(self.A, self.free)))
+        weighted = self.weigh(dense_columns(self.A, self.free))
+        columns = self.center(weighted)
         norms = np.linalg.norm(columns, axis=0)
-        norms[norms == 0] = 1.0
+        constant = norms <= _RANK_FLOOR * np.linalg.norm(weighted, axis=0)
+        columns[:, constant], norms[constant] = 0.0, 1.0  # what centring leaves of these is rounding noise
         left, values, right = linalg.svd(columns / norms, full_matrices=False)
         kept = values > _RANK_FLOOR * values.max(initial=0.0)
         left, values, right = left[:, kept], values[kept], right[kept]

@@ -1,0 +1,112 @@
+"""Coordinate descent on working sets, for every penalty, convex or not."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ..base import Solver
+from ..lasso.frame import FloatArray
+from ..monitor import Monitor
+from ..solution import Callback, Solution, Start
+from .problem import PenalizedLeastSquaresProblem
+from .sweeps import Sweeps
+
+__all__ = ["CoordinateDescent"]
+
+
+class CoordinateDescent(Solver[PenalizedLeastSquaresProblem, FloatArray]):
+    """Cyclic coordinate descent on working sets of the worst violators.
+
+    Every step minimises the objective exactly along one coordinate, so that the objective never increases.
+
+    Parameters
+    ----------
+    max_iter : int, default=1000
+        Working sets.
+    time_limit : float or None, default=None
+        Seconds.
+    restart : bool, default=True
+        Whether a non-convex problem that is given a start is also solved from zero, and the better point kept.
+
+    Notes
+    -----
+    The guarantee "exact" is that of the certificate: for a non-convex penalty no single coordinate can improve the
+    point, which need not be a global minimum.
+
+    References
+    ----------
+    P. Breheny and J. Huang, "Coordinate descent algorithms for nonconvex penalized regression", Annals of Applied
+    Statistics 5 (2011).
+    """
+
+    name = "coordinate_descent"
+    problem = PenalizedLeastSquaresProblem
+    guarantee = "exact"
+    supports: ClassVar[frozenset[str]] = frozenset(
+        {
+            "sparse",
+            "float32",
+            "weights",
+            "free",
+            "sample_weight",
+            "positive",
+            "intercept",
+            "nonconvex",
+            "own_penalty",
+            "callback",
+        }
+    )
+
+    def __init__(self, max_iter: int = 1000, time_limit: float | None = None, restart: bool = True) -> None:
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.restart = restart
+
+    def solve(
+        self,
+        problem: PenalizedLeastSquaresProblem,
+        *,
+        start: Start[FloatArray] = None,
+        tol: float,
+        callback: Callback | None = None,
+    ) -> Solution[FloatArray]:
+        """Descend until `problem` certifies the point."""
+        sweeps = Sweeps(problem)
+        points = [problem.repair(self.start_point(problem, start))]
+        if self.restart and not problem.penalty.is_convex and points[0].any():
+            points.append(problem.initial_point())
+        best: Solution[FloatArray] | None = None
+        for point in points:
+            solution = self._descend(problem, sweeps, point, tol, callback)
+            if best is None or (not solution.converged, solution.objective) < (not best.converged, best.objective):
+                best = solution
+            if solution.status in ("interrupted", "callback", "time_limit"):
+                break
+        assert best is not None
+        return best
+
+    def _descend(
+        self,
+        problem: PenalizedLeastSquaresProblem,
+        sweeps: Sweeps,
+        x: FloatArray,
+        tol: float,
+        callback: Callback | None,
+    ) -> Solution[FloatArray]:
+        # The gap needs more than small violations: it falls with their square, or is not reached.
+        target = 0.0 if problem.has_gap else 0.3 * tol * problem.scale
+        with Monitor(self, problem, tol=tol, callback=callback) as run:
+            while run.go_on(x):
+                assert run.certificate is not None
+                violations = run.certificate.byproducts.get("violations")
+                if violations is None:
+                    violations = sweeps.violations(x)
+                working = sweeps.working_set(x, violations)
+                accuracy = max(0.1 * float(violations.max(initial=0.0)), target)
+                before, x = x, np.array(problem.view.complete(x))
+                if sweeps.descend(x, working, accuracy) == 0 and np.array_equal(x, before):
+                    run.stall("no coordinate step changes the point any more")
+                    break
+        return run.solution()
