@@ -1,1 +1,5 @@
-"""Generators."""
+"""Generators of data with known truth, for experiments, benchmarks and tests; nothing is downloaded."""
+
+from .regression import make_ill_conditioned_regression, make_sparse_regression, make_text_regression
+
+__all__ = ["make_ill_conditioned_regression", "make_sparse_regression", "make_text_regression"]

@@ -106,6 +106,12 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
         self.time_limit = time_limit
         self.gram_max_bytes = gram_max_bytes
 
+    def refuses(self, problem: LassoProblem) -> str | None:
+        """Decline sparse designs whose entries 32-bit indices cannot count."""
+        if sparse.issparse(problem.A) and problem.A.nnz > np.iinfo(np.int32).max:
+            return f"the design has {problem.A.nnz} nonzero entries, more than 32-bit indices can count"
+        return None
+
     def solve(
         self,
         problem: LassoProblem,
