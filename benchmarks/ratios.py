@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/ratios.py [WORKLOAD ...] [--repeats 5] [--seed 0]
 
 prints one row a workload. A peer runs with the largest of its tolerances 1e-4, 1e-6, ... whose worst certified gap
-meets the target; where none does, the row says which gap it reached. Compilation at run time is paid before the clock starts,
-except in the workload `cold_start`, which counts a new process.
+meets the target; where none does, the row says which gap it reached. Compilation at run time is paid before the clock
+starts, except in the workload `cold_start`, which counts a new process.
 """
 
 import argparse

@@ -333,7 +333,7 @@ def solve_restricted(
     """
     cdef Restricted p
     cdef Factor f
-    cdef int i, rounds, status = _BUDGET
+    cdef int rounds, status = _BUDGET
     cdef double reached
     p.m, p.ld, p.gram = n_cached, gram.shape[0], &gram[0, 0]
     p.b, p.u, p.q, p.threshold, p.ridge = &b[0], &u[0], &q[0], &threshold[0], &ridge[0]

@@ -1,4 +1,4 @@
-"""Coordinate descent epochs of the Lasso in residual form, for designs whose Gram matrix would be too large or too dense.
+"""Coordinate descent epochs of the Lasso in residual form, for designs whose Gram matrix is too large or too dense.
 
 The free span (intercept, free columns) of a sparse design is projected out implicitly: with an orthonormal basis Q the
 kernels carry ``t = Q^T r`` along with the residual, so that no column is ever made dense.
