@@ -20,6 +20,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -80,7 +81,7 @@ def predict(data: tuple[Any, Any, Any, Any], advance: Callable[[], None]) -> tup
         "sklearn LassoCV": polynomial(LassoCV(alphas=ALPHAS, cv=5)),
         "sklearn RidgeCV": polynomial(RidgeCV(np.geomspace(1e-1, 1e6, 50))),
     }
-    table = Table(title=f"Predicting {y_test.size} unseen patients from {y.size}", title_justify="left")
+    table = Table(title=f"Predicting {y_test.size} unseen patients from {y.size}", title_justify="left", box=box.SIMPLE)
     for column in ("model", "alpha", "features", "R²", "warnings", "seconds"):
         table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for name, model in models.items():
@@ -112,6 +113,8 @@ def solve_with_all(problem: LassoProblem, advance: Callable[[], None]) -> tuple[
         title=f"One Lasso problem, every backend (relative tolerance {TOL:.0e})",
         title_justify="left",
         caption_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
     )
     for column in ("backend", "status", "passes", "first [s]", "again [s]", "objective", "gap"):
         table.add_column(column, justify="left" if column in ("backend", "status") else "right", no_wrap=True)
@@ -120,7 +123,7 @@ def solve_with_all(problem: LassoProblem, advance: Callable[[], None]) -> tuple[
         try:
             runs[info.name], first = solve_twice(info.name, problem)
         except (BackendUnavailableError, UnsupportedProblemError) as error:
-            status = "not installed" if isinstance(error, BackendUnavailableError) else "declined"
+            status = "missing" if isinstance(error, BackendUnavailableError) else "declined"
             table.add_row(info.name, status, *5 * "-")
             notes.append(str(error))
         else:
@@ -185,7 +188,7 @@ def draw_gaps(axes: Any, runs: dict[str, Run]) -> None:
     for k, (name, (solution, seconds)) in enumerate(runs.items()):
         curve = [(check.seconds, check.value / solution.certificate.scale) for check in solution.history]
         if len(curve) > 1:
-            axes.plot(*zip(*curve, strict=True), color=f"C{k}", linewidth=1.6)
+            axes.step(*zip(*curve, strict=True), where="post", color=f"C{k}", linewidth=1.6)
         axes.plot(seconds, solution.certificate.relative, "o", color=f"C{k}", label=name)
     axes.axhline(TOL, color="black", linestyle="--", linewidth=1)
     axes.annotate(

@@ -83,7 +83,7 @@ class PenalizedLogisticRegression(ClassifierMixin, SolverMixin):  # type: ignore
         The solution in the problem's coordinates, with its certificate.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had some.
 
     Raises

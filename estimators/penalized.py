@@ -78,7 +78,7 @@ class PenalizedRegressor(LinearPredictorMixin, MultiOutputMixin, RegressorMixin,
         The solution with its certificate.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had some.
 
     Raises
