@@ -17,8 +17,8 @@ def descend_dense(
     threshold: _Doubles,
     ridge: _Doubles,
     max_epochs: int,
-    ratio: float,
-) -> bool: ...
+    target: float,
+) -> float: ...
 def descend_csc(
     data: _Doubles,
     indices: _Indices,
@@ -30,5 +30,5 @@ def descend_csc(
     threshold: _Doubles,
     ridge: _Doubles,
     max_epochs: int,
-    ratio: float,
-) -> bool: ...
+    target: float,
+) -> float: ...

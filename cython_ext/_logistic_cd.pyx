@@ -73,16 +73,15 @@ def descend_dense(
     const double[::1] threshold,
     const double[::1] ridge,
     int max_epochs,
-    double ratio,
+    double target,
 ):
-    """Run epochs until one moves at most `ratio` times the first, in squared curvature norm; tell whether it did."""
+    """Run epochs until one moves at most `target`, in squared curvature norm; return what the last one moved."""
     cdef int n = X.shape[0]
     cdef Py_ssize_t p = X.shape[1], i, j
-    cdef int epoch
-    cdef double delta, moved, first = 0.0
-    cdef bint done = p == 0 or n == 0
+    cdef int _epoch
+    cdef double delta, moved = 0.0
     with nogil:
-        for epoch in range(0 if done else max_epochs):
+        for _epoch in range(max_epochs if n > 0 else 0):
             moved = 0.0
             for j in range(p):
                 delta = ddot(&n, <double*> &X[0, j], &ONE, &r[0], &ONE)
@@ -93,12 +92,9 @@ def descend_dense(
                 moved += delta * delta * (curvature[j] + ridge[j])
                 for i in range(n):
                     r[i] -= delta * h[i] * X[i, j]
-            if epoch == 0:
-                first = moved
-            if moved <= ratio * first:
-                done = True
+            if moved <= target:
                 break
-    return done
+    return moved
 
 
 def descend_csc(
@@ -112,16 +108,15 @@ def descend_csc(
     const double[::1] threshold,
     const double[::1] ridge,
     int max_epochs,
-    double ratio,
+    double target,
 ):
     """Do what `descend_dense` does, for the CSC arrays of X."""
     cdef Py_ssize_t p = w.shape[0], j
     cdef index k
-    cdef int epoch
-    cdef double delta, moved, first = 0.0
-    cdef bint done = p == 0
+    cdef int _epoch
+    cdef double delta, moved = 0.0
     with nogil:
-        for epoch in range(0 if done else max_epochs):
+        for _epoch in range(max_epochs):
             moved = 0.0
             for j in range(p):
                 delta = 0.0
@@ -134,9 +129,6 @@ def descend_csc(
                 moved += delta * delta * (curvature[j] + ridge[j])
                 for k in range(indptr[j], indptr[j + 1]):
                     r[indices[k]] -= delta * h[indices[k]] * data[k]
-            if epoch == 0:
-                first = moved
-            if moved <= ratio * first:
-                done = True
+            if moved <= target:
                 break
-    return done
+    return moved

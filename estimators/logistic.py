@@ -170,8 +170,6 @@ class PenalizedLogisticRegression(ClassifierMixin, SolverMixin):  # type: ignore
         self : PenalizedLogisticRegression
             The fitted estimator.
         """
-        if not math.isfinite(self.alpha):
-            raise ValueError(f"alpha={self.alpha!r} must be finite.")
         data, classes = self._validate(X, y, sample_weight)
         problem = LogisticProblem(
             A=data.X,
@@ -186,8 +184,8 @@ class PenalizedLogisticRegression(ClassifierMixin, SolverMixin):  # type: ignore
         self._store(data, classes, solution)
         if problem.separates(solution.x):
             warnings.warn(
-                f"The unpenalised coefficients separate the classes {classes[0]!r} and {classes[1]!r}: the likelihood "
-                "has no maximum, and the coefficients grow without bound as tol falls. Pass alpha > 0 (and weights > 0)"
+                f"The unpenalised coefficients separate the classes {_listed(classes)}: the likelihood has no "
+                "maximum, and the coefficients grow without bound as tol falls. Pass alpha > 0 (and weights > 0)"
                 " for coefficients that are well defined.",
                 UserWarning,
                 stacklevel=3,

@@ -84,10 +84,9 @@ class Columns:
         threshold: FloatArray,
         ridge: FloatArray,
         max_epochs: int,
-        ratio: float,
-    ) -> bool:
-        """Run epochs of coordinate descent in place; tell whether they converged."""
-        epochs = min(max_epochs, self.max_epochs)
+        target: float,
+    ) -> float:
+        """Run epochs of coordinate descent in place until one moves at most `target`; return what the last moved."""
         if self.sparse:
-            return descend_csc(*self.arrays, h, r, w, curvature, threshold, ridge, epochs, ratio)
-        return descend_dense(self.all, h, r, w, curvature, threshold, ridge, epochs, ratio)
+            return descend_csc(*self.arrays, h, r, w, curvature, threshold, ridge, max_epochs, target)
+        return descend_dense(self.all, h, r, w, curvature, threshold, ridge, max_epochs, target)

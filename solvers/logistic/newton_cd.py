@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -24,9 +25,15 @@ _ROUNDS = 20
 _EPOCHS = 30
 #: Coordinate descent on a quadratic model ends when an epoch moves this much less than the first, in squared norm.
 _RATIO = 1e-2
-#: A restricted solve ends when its gap has not fallen for so many steps.
+#: The ratio falls by this factor after so many Newton steps that leave the gap above `_FAST` times the lowest so far.
+_TIGHTER = 1e-2
+_PATIENCE = 3
+_FAST = 0.5
+_SMALLEST_RATIO = 1e-20
+#: A restricted solve ends when neither gap nor objective has fallen for so many steps.
 _IDLE_STEPS = 5
 _ARMIJO = 1e-4
+_JITTER = 1e-12
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -75,13 +82,18 @@ class NewtonCD(Solver[LogisticProblem, LogisticPoint]):
         """Grow the working set until `problem` certifies the point."""
         x = problem.repaired(self.start_point(problem, start))
         csc = self.cached(start, (problem.A,), lambda: _columnwise(problem.A))
+        limit = np.inf if self.time_limit is None else self.time_limit
         with Monitor(self, problem, tol=tol, callback=callback) as run:
+
+            def expired() -> bool:
+                return run.seconds >= limit
+
             while run.go_on(x):
                 assert run.certificate is not None
                 indices = self._working_set(problem, x, run.certificate.byproducts["correlation"])
                 target = max(0.1 * run.certificate.value, 0.3 * tol * problem.scale)
                 restricted = _Restricted(problem, csc, indices)
-                v, intercept = restricted.minimise(LogisticPoint(x.coef[indices], x.intercept), target)
+                v, intercept = restricted.minimise(LogisticPoint(x.coef[indices], x.intercept), target, expired)
                 new = LogisticPoint(np.zeros_like(x.coef), intercept)
                 new.coef[indices] = v
                 if np.array_equal(new.coef, x.coef) and np.array_equal(new.intercept, x.intercept):
@@ -109,27 +121,34 @@ class _Restricted:
     """The problem on some of its columns; coefficients are stacked as the intercept, then the columns."""
 
     def __init__(self, problem: LogisticProblem, A: Any, indices: npt.NDArray[np.intp]) -> None:
+        self.ratio = _RATIO
         self.columns = Columns(A, indices, problem.fit_intercept)
         self.problem = replace(problem, A=self.columns.design, weights=problem.omega[indices])
         unpenalised = np.zeros(self.columns.constant)
         self.threshold = np.concatenate([unpenalised, self.problem.thresholds])
         self.ridge = np.concatenate([unpenalised, np.where(self.problem.omega > 0, problem.l2, 0.0)])
 
-    def minimise(self, x: LogisticPoint, target: float) -> LogisticPoint:
-        """Take proximal Newton steps until the restricted gap is at most `target`."""
-        best, lowest, idle = x, np.inf, 0
+    def minimise(self, x: LogisticPoint, target: float, expired: Callable[[], bool]) -> LogisticPoint:
+        """Take proximal Newton steps until the restricted gap is at most `target`, or time is up."""
+        best, lowest, objective, idle, slow = x, np.inf, np.inf, 0, 0
         for _ in range(_NEWTON_STEPS):
-            gap = self.problem.certify(x, tol=0.0).value
-            idle = 0 if gap < lowest else idle + 1
+            certificate = self.problem.certify(x, tol=0.0)
+            gap, falls = certificate.value, certificate.upper < objective * (1 - _EPS)
+            idle = 0 if gap < lowest or falls else idle + 1
+            slow = slow + 1 if gap > _FAST * lowest else 0
+            if slow >= _PATIENCE:
+                # Where columns are nearly dependent an epoch moves little long before the model is solved.
+                self.ratio = max(_TIGHTER * self.ratio, _SMALLEST_RATIO)
             if gap < lowest:
                 best, lowest = x, gap
-            if gap <= target or idle == _IDLE_STEPS:
+            objective = min(objective, certificate.upper)
+            if gap <= target or idle == _IDLE_STEPS or expired():
                 break
             stepped = self._step(x)
             if stepped is None:
-                break
+                return best
             x = stepped
-        return best
+        return best if idle else x
 
     def _step(self, x: LogisticPoint) -> LogisticPoint | None:
         scores = self.problem.scores(x)
@@ -158,32 +177,50 @@ class _Restricted:
 
     def _minimise_model(self, h: FloatArray, r: FloatArray, w: FloatArray) -> FloatArray:
         curvature = self.columns.curvatures(h)
+        model = (h, r, w, curvature, self.threshold, self.ridge)
+        target = self.ratio * self.columns.descend(*model, 1, 0.0)
         for _ in range(_ROUNDS):
             epochs = max(_EPOCHS, self.columns.epochs_worth(int(np.count_nonzero(w))))
-            if self.columns.descend(h, r, w, curvature, self.threshold, self.ridge, epochs, _RATIO):
-                break
+            for first in range(0, epochs, self.columns.max_epochs):
+                count = min(epochs - first, self.columns.max_epochs)
+                if self.columns.descend(*model, count, target) <= target:
+                    return w
             self._newton_on_support(h, r, w, curvature)
         return w
 
     def _newton_on_support(self, h: FloatArray, r: FloatArray, w: FloatArray, curvature: FloatArray) -> None:
-        """Move to the model's minimiser on the support, as far as no sign changes."""
+        """Move to the model's minimiser on the support; coefficients whose sign would change leave it on the way."""
         free = (self.threshold == 0) & (self.ridge == 0)
         support = np.flatnonzero(((w != 0) | free) & (curvature + self.ridge > 0))
-        matrix = self.columns.gram(h, support)
-        diagonal = np.diag(matrix) + self.ridge[support]
-        matrix[np.diag_indices_from(matrix)] = diagonal * (1 + 1e-12)
-        chosen = self.columns.all[:, support]
-        signs = np.sign(w[support])
-        slope = chosen.T @ r - self.ridge[support] * w[support] - self.threshold[support] * signs
-        root = np.sqrt(diagonal)
-        try:
-            factor = linalg.cho_factor(matrix / root / root[:, None])
-        except linalg.LinAlgError:
-            return
-        change = linalg.cho_solve(factor, slope / root) / root
-        crossing = (self.threshold[support] > 0) & (signs * (w[support] + change) < 0)
-        step = float((-w[support][crossing] / change[crossing]).min(initial=1.0))
-        moved = w[support] + step * change
-        moved[crossing & (signs * moved <= 0)] = 0.0
-        r -= h * (chosen @ (moved - w[support]))
-        w[support] = moved
+        gram = self.columns.gram(h, support)
+        gram[np.diag_indices_from(gram)] += self.ridge[support]
+        chosen, start, penalised = self.columns.all[:, support], w[support], self.threshold[support] > 0
+        value, signs = start.copy(), np.sign(start)
+        slope = chosen.T @ r - self.ridge[support] * start - self.threshold[support] * signs
+        kept = np.arange(support.size)
+        while kept.size:
+            change = _solve(gram[np.ix_(kept, kept)], (slope - gram @ (value - start))[kept])
+            if change is None:
+                break
+            crossing = penalised[kept] & (signs[kept] * (value[kept] + change) < 0)
+            step = float((-value[kept][crossing] / change[crossing]).min(initial=1.0))
+            value[kept] += step * change
+            left = crossing & (signs[kept] * value[kept] <= _EPS * np.abs(change))
+            value[kept[left]] = 0.0
+            if not np.any(left):
+                break
+            kept = kept[~left]
+        r -= h * (chosen @ (value - start))
+        w[support] = value
+
+
+def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray | None:
+    """Solve a positive definite system after scaling its diagonal to 1; None where it is not definite."""
+    root = np.sqrt(np.diag(matrix))
+    matrix = matrix / root / root[:, None]
+    matrix[np.diag_indices_from(matrix)] += _JITTER
+    try:
+        factor = linalg.cho_factor(matrix, overwrite_a=True)
+    except linalg.LinAlgError:
+        return None
+    return np.asarray(linalg.cho_solve(factor, right / root) / root)

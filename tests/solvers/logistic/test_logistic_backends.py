@@ -163,3 +163,17 @@ def test_the_tolerance_is_met_within_seconds():
     started = time.perf_counter()
     assert get_solver("newton_cd", problem).solve(problem, tol=1e-10).converged
     assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize(("rank", "fraction"), [(6, 1e-3), (6, 1e-5), (30, 1e-3)])
+def test_nearly_dependent_columns(rank, fraction):
+    # Coordinate descent alone moves too slowly here; the steps on the support carry the weight.
+    rng = np.random.default_rng(rank)
+    A = np.asfortranarray(rng.standard_normal((60, rank)) @ rng.standard_normal((rank, 30)))
+    A += 1e-3 * rng.standard_normal(A.shape)
+    y = np.where(A[:, 0] + 2 * rng.standard_normal(60) > 0, 1.0, -1.0)
+    problem = LogisticProblem(A=A, y=y, alpha=1.0, fit_intercept=True)
+    problem = replace(problem, alpha=fraction * problem.alpha_max())
+    solution = get_solver("newton_cd", problem).solve(problem, tol=1e-8)
+    assert solution.converged
+    assert solution.n_iter <= 30
