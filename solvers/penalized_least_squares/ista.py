@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..base import Solver
 from ..lasso.frame import FloatArray
 from ..monitor import Monitor
 from ..solution import Callback, Solution, Start
+from .backend import Backend
 from .problem import PenalizedLeastSquaresProblem
 from .sweeps import Sweeps
 
@@ -20,7 +20,7 @@ _POWER_ITERATIONS = 20
 _POLISHING_ROUNDS = 5
 
 
-class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
+class ISTA(Backend):
     """Iterative shrinkage-thresholding, polished by coordinate descent.
 
     Parameters
@@ -43,7 +43,6 @@ class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
     """
 
     name = "ista"
-    problem = PenalizedLeastSquaresProblem
     guarantee = "exact"
     supports: ClassVar[frozenset[str]] = frozenset(
         {
@@ -136,8 +135,8 @@ class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
     def _polish(problem: PenalizedLeastSquaresProblem, sweeps: Sweeps, x: FloatArray, accuracy: float) -> FloatArray:
         x = np.array(problem.view.complete(x))
         for _ in range(_POLISHING_ROUNDS):
-            violations = sweeps.violations(x)
+            violations, correlation = sweeps.look(x)
             if violations.max(initial=0.0) <= accuracy:
                 break
-            sweeps.descend(x, sweeps.working_set(x, violations), 0.3 * accuracy)
+            sweeps.descend(x, sweeps.working_set(x, violations), 0.3 * accuracy, correlation)
         return x

@@ -18,6 +18,7 @@ from estimand.solvers.penalized_least_squares.examples import (
     penalties,
     random_instance,
 )
+from estimand.solvers.penalized_least_squares.gram import GramCache
 from estimand.solvers.penalized_least_squares.ista import ISTA
 
 INSTANCES = dict(instances())
@@ -230,6 +231,34 @@ def test_a_sequence_of_strengths():
     assert all(solution.converged for solution in solutions)
     counts = [np.count_nonzero(solution.x) for solution in solutions]
     assert counts == sorted(counts)
+    for first, second in zip(solutions, CoordinateDescent().path(problem, (0.5, 0.3, 0.1), tol=1e-8), strict=True):
+        assert np.array_equal(first.x, second.x)
+    with pytest.raises(ValueError, match="alpha"):
+        CoordinateDescent().path(random_instance(0, Plain(MCP())), [0.1], tol=1e-8)
+
+
+def test_working_sets_beyond_the_gram_matrix():
+    """Dense designs with fewer rows than the working set has columns use the sweeps on residuals."""
+    for penalty in (L1L2(0.01, 0.2), MCP(0.01)):
+        problem = random_instance(11, penalty, n=10, p=60, fit_intercept=True)
+        check(CoordinateDescent().solve(problem, tol=1e-7), problem, 1e-7)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_gram_cache_grows_and_starts_again(weighted):
+    rng = np.random.default_rng(4)
+    weights = rng.uniform(0.1, 2, 40) if weighted else None
+    problem = random_instance(12, MCP(), n=40, p=90, kind="float32", fit_intercept=True, sample_weight=weights)
+    cache = GramCache(problem.view)
+    columns = problem.view.columns(np.arange(90))
+    for size in (1, 3, 20, 20, 20, 20):
+        working = np.sort(rng.choice(90, size, replace=False))
+        assert cache.admits(working)
+        expected = columns[:, working].T @ columns[:, working] / 40
+        np.testing.assert_allclose(cache.restrict(working), expected, atol=1e-12)
+    assert cache.used <= cache.limit
+    assert not cache.admits(np.arange(21))
+    assert not cache.admits(np.arange(0))
 
 
 def test_the_registry_and_the_rule():
