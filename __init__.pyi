@@ -5,9 +5,15 @@ from . import penalties as penalties
 from . import solvers as solvers
 from .estimators.lasso import ElasticNet as ElasticNet
 from .estimators.lasso import Lasso as Lasso
+from .estimators.lasso_cv import ElasticNetCV as ElasticNetCV
+from .estimators.lasso_cv import LassoCV as LassoCV
+from .estimators.lasso_path import enet_path as enet_path
+from .estimators.lasso_path import lasso_path as lasso_path
+from .estimators.logistic import PenalizedLogisticRegression as PenalizedLogisticRegression
 from .estimators.penalized import PenalizedRegressor as PenalizedRegressor
 from .solvers import get_solver as get_solver
 from .solvers import list_solvers as list_solvers
 from .solvers import register_solver as register_solver
+from .solvers import show_versions as show_versions
 
 __version__: str

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..solvers import Problem, Solution, Solver, Start, resolve_solver
 
-__all__ = ["SolverMixin", "fit_or_nothing"]
+__all__ = ["SolverMixin", "fit_or_nothing", "report"]
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -99,19 +99,26 @@ class SolverMixin(BaseEstimator):  # type: ignore[misc]
         solution = self.solver_.solve(problem, start=start, tol=self.tol)
         return replace(solution, choice=choice)
 
-    def _report(self, solutions: Iterable[Solution[Any]]) -> None:
-        """Raise or warn, once the fitted attributes are set, about solves that did not converge."""
-        unfinished = [solution for solution in solutions if not solution.converged]
-        if any(solution.status == "interrupted" for solution in unfinished):
-            raise InterruptedFit("the fit was interrupted; the best point reached is kept")
-        if unfinished:
-            worst = max(unfinished, key=lambda solution: solution.certificate.relative)
-            certificate = worst.certificate
-            count = f"{len(unfinished)} solves" if len(unfinished) > 1 else "The solver"
-            warnings.warn(
-                f"{count} did not converge (solver={worst.solver!r}, status {worst.status!r}): relative "
-                f"{certificate.kind} {certificate.relative:.2e}, tolerance {certificate.tol:.0e}"
-                f"{', ' + worst.message if worst.message else ''}. Remedy: {_ADVICE.get(worst.status, 'loosen tol')}.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+
+def report(solutions: Iterable[Solution[Any]], *, stacklevel: int = 3) -> None:
+    """Raise or warn, once all results are stored, about solves that did not converge.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a solve was interrupted: the search or pool around this call is to stop as well.
+    """
+    unfinished = [solution for solution in solutions if not solution.converged]
+    if any(solution.status == "interrupted" for solution in unfinished):
+        raise InterruptedFit("the fit was interrupted; the best point reached is kept")
+    if unfinished:
+        worst = max(unfinished, key=lambda solution: solution.certificate.relative)
+        certificate = worst.certificate
+        count = f"{len(unfinished)} solves" if len(unfinished) > 1 else "The solver"
+        warnings.warn(
+            f"{count} did not converge (solver={worst.solver!r}, status {worst.status!r}): relative "
+            f"{certificate.kind} {certificate.relative:.2e}, tolerance {certificate.tol:.0e}"
+            f"{', ' + worst.message if worst.message else ''}. Remedy: {_ADVICE.get(worst.status, 'loosen tol')}.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )

@@ -18,6 +18,7 @@ __all__ = [
     "LinearPredictorMixin",
     "check_strength",
     "penalty_weights",
+    "prepare_linear_data",
     "validate_linear_data",
     "warn_of_missing_penalty",
 ]
@@ -60,9 +61,23 @@ class LinearData:
         """Return the squared-penalty strength in the scaled coordinates."""
         return math.ldexp(float(strength), -2 * self.x_exponent)
 
+    def strengths(self, alphas: npt.ArrayLike, l1_ratio: float) -> tuple[list[float], list[float]]:
+        """Return the l1 and the squared-penalty strengths in the scaled coordinates for elastic-net penalties."""
+        grid = [float(alpha) for alpha in np.ravel(alphas)]
+        return [self.l1(alpha * l1_ratio) for alpha in grid], [self.l2(alpha * (1 - l1_ratio)) for alpha in grid]
+
+    def alpha(self, l1: float) -> float:
+        """Return the user's l1 strength that is `l1` in the scaled coordinates."""
+        return math.ldexp(l1, self.x_exponent + self.y_exponent)
+
     def coef(self, v: FloatArray) -> FloatArray:
         """Return coefficients in the user's coordinates."""
         return np.ldexp(v, self.y_exponent - self.x_exponent)
+
+    def gaps(self, values: npt.ArrayLike) -> FloatArray:
+        """Return gaps in the user's coordinates: infinite where squares of the response are beyond float64."""
+        with np.errstate(over="ignore"):
+            return np.ldexp(np.asarray(values, dtype=np.float64), 2 * self.y_exponent)
 
     def scaled_coef(self, coef: FloatArray) -> FloatArray:
         """Return the user's coefficients in the scaled coordinates."""
@@ -107,6 +122,11 @@ def validate_linear_data(
         multi_output=multi_output,
         y_numeric=True,
     )
+    return prepare_linear_data(X, y, sample_weight)
+
+
+def prepare_linear_data(X: Any, y: Any, sample_weight: Any = None) -> LinearData:
+    """Bring data that is already validated into a safe range, contiguous and sorted."""
     if sparse.issparse(X):
         X.sort_indices()
         X.sum_duplicates()
@@ -132,8 +152,6 @@ def validate_linear_data(
 
 def check_strength(alpha: float, positive: bool) -> None:
     """Refuse the one combination whose optimality no dual point of this family can prove."""
-    if not math.isfinite(alpha):
-        raise ValueError(f"alpha={alpha!r} must be finite.")
     if alpha == 0 and positive:
         raise ValueError(
             "alpha=0 with positive=True is nonnegative least squares: use scipy.optimize.nnls, or a small alpha > 0."

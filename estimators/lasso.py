@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval
 
 from ..solvers import Solution, Solver
 from ..solvers.lasso import LassoProblem
-from ._base import SolverMixin, fit_or_nothing
+from ._base import SolverMixin, fit_or_nothing, report
 from ._linear import (
     LinearData,
     LinearPredictorMixin,
@@ -83,7 +83,7 @@ class _LassoBase(LinearPredictorMixin, MultiOutputMixin, RegressorMixin, SolverM
         if len(solutions) < data.y.shape[1]:
             raise KeyboardInterrupt("the fit was interrupted before every target had a solution")
         self._store(data, solutions, intercepts)
-        self._report(solutions)
+        report(solutions, stacklevel=4)
         return self
 
     def _problem(self, data: LinearData, target: int, weights: FloatArray | None) -> LassoProblem:
@@ -110,10 +110,11 @@ class _LassoBase(LinearPredictorMixin, MultiOutputMixin, RegressorMixin, SolverM
         dtype = data.X.dtype
         coef = np.stack([data.coef(solution.x) for solution in solutions]).astype(dtype)
         intercept = np.ldexp(np.array(intercepts), data.y_exponent)
-        gap = np.ldexp(np.array([solution.certificate.value for solution in solutions]), 2 * data.y_exponent)
+        gap = data.gaps([solution.certificate.value for solution in solutions])
         iterations = [solution.n_iter for solution in solutions]
         if data.single_target:
-            self.coef_, self.intercept_, self.dual_gap_ = coef[0], float(intercept[0]), float(gap[0])
+            self.coef_, self.intercept_ = coef[0], float(intercept[0])
+            self.dual_gap_: float | FloatArray = float(gap[0])
             self.n_iter_: int | list[int] = iterations[0]
             self.solution_ = solutions[0].compact()
         else:
@@ -167,7 +168,7 @@ class Lasso(_LassoBase):
         The solution in the problem's coordinates, with its certificate.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had some.
 
     Raises

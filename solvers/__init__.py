@@ -5,6 +5,7 @@ What lives here speaks optimisation; labels, feature names and data frames are t
 
 from .base import CAPABILITIES, Problem, Solver
 from .certificate import Certificate
+from .info import show_versions
 from .monitor import Monitor, certify_once
 from .registry import SolverInfo, SolverTable, get_solver, list_solvers, register_solver, resolve_solver
 from .solution import Callback, CallbackState, Check, Solution, Start, State
@@ -28,4 +29,5 @@ __all__ = [
     "list_solvers",
     "register_solver",
     "resolve_solver",
+    "show_versions",
 ]

@@ -81,7 +81,7 @@ class Certificate:
         byproducts: Mapping[str, Any] | None = None,
     ) -> Certificate:
         """Make a certificate whose value is ``upper - lower``, never below the rounding error of `upper`."""
-        floor = _EPS * abs(upper)
+        floor = _EPS * abs(upper) if math.isfinite(upper) else 0.0  # an infeasible point is no rounding error
         value = upper - lower
         if not math.isnan(value):
             value = max(value, floor)

@@ -94,6 +94,11 @@ class Monitor(Generic[X]):
         return False
 
     @property
+    def upper(self) -> float:
+        """The upper bound on the optimal value that the last check proved, infinity if it proved none."""
+        return math.inf if self.certificate is None else self.certificate.upper
+
+    @property
     def seconds(self) -> float:
         """Time since the run began."""
         return time.perf_counter() - self._start
@@ -126,6 +131,7 @@ class Monitor(Generic[X]):
             elif value is not None:
                 self._refute_claim()
         else:
+            self.certificate = None
             objective, shown = math.inf, cast(float, value)
         if not objective < math.inf:
             objective = self.problem.objective(x)
@@ -159,7 +165,8 @@ class Monitor(Generic[X]):
         return Solution(
             x=x,
             dual=self._lower_dual if certificate.kind == "gap" else dual,
-            objective=self.problem.objective(x),
+            # A gap's upper bound is the objective of its point.
+            objective=certificate.upper if self._proves_objective(certificate) else self.problem.objective(x),
             certificate=certificate.compact(),
             status=status,
             n_iter=self.n_iter,
@@ -168,6 +175,9 @@ class Monitor(Generic[X]):
             message=self.message,
             state=state,
         )
+
+    def _proves_objective(self, certificate: Certificate) -> bool:
+        return certificate.kind == "gap" and self.problem.sense == "min" and math.isfinite(certificate.upper)
 
     def _refute_claim(self) -> None:
         self._claim_factor /= 10

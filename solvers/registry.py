@@ -25,6 +25,7 @@ __all__ = ["SolverInfo", "SolverTable", "get_solver", "list_solvers", "register_
 #: Problem name -> module (below this package) that holds its table BACKENDS, its class PROBLEM and its rule choose.
 PROBLEMS: Mapping[str, str] = {
     "lasso": ".lasso",
+    "logistic": ".logistic",
     "penalized_least_squares": ".penalized_least_squares",
 }
 ENTRY_POINT_GROUP = "estimand.solvers"

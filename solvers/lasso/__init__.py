@@ -11,6 +11,12 @@ __all__ = ["BACKENDS", "PROBLEM", "LassoProblem", "choose"]
 PROBLEM = LassoProblem
 
 BACKENDS: Mapping[str, str] = {
+    "coordinate_descent": ".coordinate_descent:CoordinateDescent",
+    "homotopy": ".homotopy:Homotopy",
+    "fista": ".fista:FISTA",
+    "sklearn": ".sklearn:Sklearn",
+    "celer": ".celer:Celer",
+    "skglm": ".skglm:Skglm",
     "cvxpy": ".cvxpy:CVXPY",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,40 +68,56 @@ class CVXPY(Solver[LassoProblem, FloatArray]):
         callback: Callback | None = None,
     ) -> Solution[FloatArray]:
         """Solve the quadratic program to the conic solver's own tolerance, then certify."""
+        began = time.perf_counter()
         self.start_point(problem, start)
+        if problem.vanishes():
+            x = problem.view.complete(problem.initial_point())
+            return certify_once(self, problem, x, tol=tol, n_iter=0)
         scale = np.sqrt(2 * problem.scale)  # the conic solver sees a response of order one
         x, n_iter = self._solve_scaled(problem, float(scale))
         x = problem.view.complete(self._clean(problem, x))
-        return certify_once(self, problem, x, tol=tol, n_iter=n_iter)
+        late = self.time_limit is not None and time.perf_counter() - began >= self.time_limit
+        stopped = "max_iter" if n_iter >= self.max_iter else "time_limit" if late else "stalled"
+        return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
 
     def _solve_scaled(self, problem: LassoProblem, scale: float) -> tuple[FloatArray, int]:
         import cvxpy as cp
 
         kept = np.flatnonzero(problem.penalised)
         x = problem.initial_point()
-        if kept.size == 0:
-            return x, 0
         n = problem.view.n_samples
         v, residual = cp.Variable(kept.size), cp.Variable(n)
         free = cp.Variable(problem.view.basis.shape[1]) if problem.view.basis.shape[1] else None
         A = problem.A[:, kept].astype(np.float64)
         A = sparse.diags(problem.view.root_weight) @ A if problem.view.root_weight is not None else A
+        norms = self._norms(A)  # and columns of order one
+        A = A @ sparse.diags(1 / norms)
         fitted = A @ v + (problem.view.basis @ free if free is not None else 0)
         constraints = [residual == problem.view.response / scale - fitted]
         if problem.positive:
             constraints.append(v >= 0)
-        objective = cp.sum_squares(residual) / (2 * n) + (problem.thresholds[kept] / scale) @ cp.abs(v)
+        objective = cp.sum_squares(residual) / (2 * n) + (problem.thresholds[kept] / norms / scale) @ cp.abs(v)
         if problem.l2:
-            objective = objective + problem.l2 / 2 * cp.sum_squares(v)
+            objective = objective + cp.sum_squares(cp.multiply(np.sqrt(problem.l2 / 2) / norms, v))
         task = cp.Problem(cp.Minimize(objective), constraints)
         try:
-            task.solve(solver=self.conic_solver, verbose=self.verbose, **self._options())
+            with warnings.catch_warnings():
+                # The certificate says how accurate the point is.
+                warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+                task.solve(solver=self.conic_solver, verbose=self.verbose, **self._options())
         except cp.error.SolverError as error:
             raise SolverError(f"{self.conic_solver} failed: {error}") from error
         if v.value is None:
             raise SolverError(f"{self.conic_solver} returned no point: status {task.status!r}.")
-        x[kept] = scale * v.value
+        x[kept] = scale * v.value / norms
         return x, int(task.solver_stats.num_iters or 0)
+
+    @staticmethod
+    def _norms(A: Any) -> FloatArray:
+        largest = np.abs(A).max(axis=0)
+        largest = np.asarray(largest.toarray() if sparse.issparse(largest) else largest).ravel()
+        # Powers of two lose no digits, and the largest entry cannot underflow as a sum of squares can.
+        return np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1])
 
     def _options(self) -> dict[str, Any]:
         if self.conic_solver != "CLARABEL":

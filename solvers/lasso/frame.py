@@ -6,6 +6,7 @@ All Lasso backends and the certificate see the data through this one view. Rows 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,42 @@ class Frame:
         """Return weighted, projected columns as a new dense Fortran-ordered array."""
         return np.asfortranarray(self.project(self.weigh(dense_columns(self.A, indices))))
 
+    @cached_property
+    def root_mean_squares(self) -> FloatArray:
+        """Upper bounds on the root mean squares of the projected columns: those before projection."""
+        n, p = self.A.shape
+        weight = None if self.root_weight is None else np.square(self.root_weight)
+        if sparse.issparse(self.A):
+            squares = self.A.astype(np.float64).power(2)
+            sums = squares.sum(axis=0) if weight is None else squares.T @ weight
+            return np.asarray(np.sqrt(np.asarray(sums).ravel() / n))
+        sums = np.empty(p)
+        width = max(1, _BLOCK // max(1, n))
+        for first in range(0, p, width):
+            block = np.asarray(self.A[:, first : first + width], dtype=np.float64)
+            sums[first : first + width] = np.einsum(
+                "ij,ij->j", block, block if weight is None else block * weight[:, None]
+            )
+        return np.asarray(np.sqrt(sums / n))
+
+    def column_norms(self) -> FloatArray:
+        """Return root mean squares of the projected columns: 0 in the free span; ones for an operator."""
+        p = self.A.shape[1]
+        if isinstance(self.A, LinearOperator):
+            return np.ones(p)
+        norms = np.zeros(p)
+        if sparse.issparse(self.A) and not self.basis.shape[1]:
+            weight = np.ones(self.n_samples) if self.root_weight is None else self.root_weight
+            return np.sqrt(np.asarray(self.A.astype(np.float64).power(2).T @ weight**2).ravel() / self.n_samples)
+        width = max(1, _BLOCK // max(1, self.n_samples))
+        for first in range(0, p, width):
+            block = np.arange(first, min(first + width, p))
+            plain = self.weigh(dense_columns(self.A, block))
+            before, after = np.linalg.norm(plain, axis=0), np.linalg.norm(self.project(plain), axis=0)
+            norms[block] = np.where(after > _RANK_FLOOR * before, after, 0.0)
+        norms /= np.sqrt(self.n_samples)
+        return norms
+
     def intercept(self, v: FloatArray) -> float:
         """Return the best intercept for the coefficients `v`, 0 without one."""
         if not self.fit_intercept:
@@ -179,13 +216,18 @@ class Frame:
             return v
         v = v.copy()
         v[self.free] = 0.0
-        columns = self.center(self.weigh(dense_columns(self.A, self.free)))
+        weighted = self.weigh(dense_columns(self.A, self.free))
+        columns = self.center(weighted)
         norms = np.linalg.norm(columns, axis=0)
-        norms[norms == 0] = 1.0
-        solution, _, rank, _ = linalg.lstsq(columns / norms, self.residual(v), cond=_RANK_FLOOR)
-        if rank < self.free.size:  # of the many solutions, the one of least norm in the user's own columns
-            solution, norms = linalg.lstsq(columns, self.residual(v), cond=_RANK_FLOOR)[0], np.ones_like(norms)
-        v[self.free] = solution / norms
-        refinement = linalg.lstsq(columns / norms, self.residual(v), cond=_RANK_FLOOR)[0]
-        v[self.free] += refinement / norms
+        constant = norms <= _RANK_FLOOR * np.linalg.norm(weighted, axis=0)
+        columns[:, constant], norms[constant] = 0.0, 1.0  # what centring leaves of these is rounding noise
+        left, values, right = linalg.svd(columns / norms, full_matrices=False)
+        kept = values > _RANK_FLOOR * values.max(initial=0.0)
+        left, values, right = left[:, kept], values[kept], right[kept]
+        v[self.free] = right.T @ ((left.T @ self.residual(v)) / values) / norms
+        if values.size < self.free.size:  # of the many solutions, the one of least norm in the user's own columns
+            row_space = linalg.qr(right.T * norms[:, None], mode="economic")[0]
+            v[self.free] = row_space @ (row_space.T @ v[self.free])
+        for _ in range(2):  # refinement
+            v[self.free] += right.T @ ((left.T @ self.residual(v)) / values) / norms
         return v

@@ -236,6 +236,43 @@ class LassoProblem(Problem[FloatArray]):
         over = np.maximum(step * size - bound, 0.0)
         return float(over @ over) / (2 * self.l2)
 
+    def gap_safe(self, projected: FloatArray, correlation: FloatArray, upper: float) -> npt.NDArray[np.bool_]:
+        """Return the penalised columns whose coefficient is 0 at every solution, by the sphere test.
+
+        Parameters
+        ----------
+        projected, correlation : arrays of shape (n,) and (p,)
+            A projected residual and its correlations with the columns.
+        upper : float
+            An upper bound on the optimal value; infinity screens nothing.
+
+        Returns
+        -------
+        screened : bool array of shape (p,)
+            Proved zeros.
+
+        References
+        ----------
+        E. Ndiaye, O. Fercoq, A. Gramfort and J. Salmon, "Gap safe screening rules for sparsity enforcing
+        penalties" (2017).
+        """
+        if not math.isfinite(upper):
+            return np.zeros(correlation.size, dtype=np.bool_)
+        n = projected.size
+        squared, inner = float(projected @ projected) / n, float(self.view.response @ projected) / n
+        step, excess = self._dual_step(squared, inner, correlation)
+        gap = max(upper - (step * inner - 0.5 * step * step * squared - excess), 0.0)
+        reach = self.view.root_mean_squares * math.sqrt(2 * gap)
+        size = step * (correlation if self.positive else np.abs(correlation))
+        screened: npt.NDArray[np.bool_] = self.penalised & (size + reach < self.thresholds)
+        return screened
+
+    def vanishes(self) -> bool:
+        """Whether all penalised coefficients are 0 at the optimum, `alpha_max` being known up to rounding."""
+        correlation = self.view.correlation(self.view.response)[self.penalised]
+        size = correlation if self.positive else np.abs(correlation)
+        return bool(np.all(size * (1 - 1e-14) <= self.thresholds[self.penalised]))
+
     def alpha_max(self) -> float:
         """Return the smallest `alpha` at which all penalised coefficients are 0.
 

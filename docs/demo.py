@@ -1,0 +1,245 @@
+"""The demonstration behind ``make demo``: real data, a pipeline, and one problem handed to every installed backend.
+
+The diabetes study of Efron, Hastie, Johnstone and Tibshirani (2004) comes with scikit-learn: 442 patients, ten
+measurements at the start, and the progression of the disease one year later. All monomials up to degree three make
+285 features of it, more than the Lasso keeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LassoCV, RidgeCV
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+from estimand import Lasso, list_solvers
+from estimand.exceptions import BackendUnavailableError, UnsupportedProblemError
+from estimand.solvers import Solution, resolve_solver
+from estimand.solvers.lasso import LassoProblem
+
+
+class Run(NamedTuple):
+    """A solution and the seconds that it took."""
+
+    solution: Solution[Any]
+    seconds: float
+
+
+TOL = 1e-8
+SECONDS_PER_BACKEND = 10.0
+ALPHAS = np.geomspace(30.0, 0.3, 20)
+GAP_NOTE = (
+    "The gap is computed by the problem from the raw data, not by the backend: no point is better than "
+    "objective - gap. Backends that compile do so in the first call."
+)
+console = Console()
+
+
+def polynomial(model: Any) -> Pipeline:
+    """Put `model` behind standardised monomials."""
+    return make_pipeline(PolynomialFeatures(3, include_bias=False), StandardScaler(), model)
+
+
+def fit(model: Any, X: Any, y: Any) -> tuple[float, int]:
+    """Fit `model`; return the seconds, and the number of warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        start = time.perf_counter()
+        model.fit(X, y)
+    return time.perf_counter() - start, len(caught)
+
+
+def predict(data: tuple[Any, Any, Any, Any], advance: Callable[[], None]) -> tuple[GridSearchCV, Table]:
+    """Choose alpha by cross-validation and compare the prediction of unseen patients with scikit-learn's."""
+    X, X_test, y, y_test = data
+
+    def score(model: Any, X_fold: Any, y_fold: Any) -> float:
+        advance()
+        return float(model.score(X_fold, y_fold))
+
+    search = GridSearchCV(polynomial(Lasso()), {"lasso__alpha": ALPHAS}, scoring=score, cv=5)
+    models = {
+        "estimand Lasso, GridSearchCV": search,
+        "sklearn LassoCV": polynomial(LassoCV(alphas=ALPHAS, cv=5)),
+        "sklearn RidgeCV": polynomial(RidgeCV(np.geomspace(1e-1, 1e6, 50))),
+    }
+    table = Table(title=f"Predicting {y_test.size} unseen patients from {y.size}", title_justify="left")
+    for column in ("model", "alpha", "features", "R²", "warnings", "seconds"):
+        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
+    for name, model in models.items():
+        seconds, n_warnings = fit(model, X, y)
+        last = (model.best_estimator_ if model is search else model)[-1]
+        alpha = getattr(last, "alpha_", last.alpha if model is search else None)
+        used = f"{np.count_nonzero(last.coef_)}/{last.coef_.size}"
+        r2 = (model.best_estimator_ if model is search else model).score(X_test, y_test)
+        table.add_row(name, f"{alpha:.3g}", used, f"{r2:.3f}", str(n_warnings), f"{seconds:.2f}")
+        advance()
+    return search, table
+
+
+def solve_twice(name: str, problem: LassoProblem) -> tuple[Run, float]:
+    """Solve `problem` with the backend `name`, twice, because some compile first; also return the first seconds."""
+    options = {"max_iter": 1_000_000, "time_limit": SECONDS_PER_BACKEND}
+    solver, _ = resolve_solver(name, problem, options=options)
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        solution = solver.solve(problem, tol=TOL)
+        seconds.append(time.perf_counter() - start)
+    return Run(solution, seconds[1]), seconds[0]
+
+
+def solve_with_all(problem: LassoProblem, advance: Callable[[], None]) -> tuple[dict[str, Run], Table]:
+    """Hand `problem` to every backend."""
+    table = Table(
+        title=f"One Lasso problem, every backend (relative tolerance {TOL:.0e})",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for column in ("backend", "status", "passes", "first [s]", "again [s]", "objective", "gap"):
+        table.add_column(column, justify="left" if column in ("backend", "status") else "right", no_wrap=True)
+    runs, notes = {}, [GAP_NOTE]
+    for info in list_solvers("lasso"):
+        try:
+            runs[info.name], first = solve_twice(info.name, problem)
+        except (BackendUnavailableError, UnsupportedProblemError) as error:
+            status = "not installed" if isinstance(error, BackendUnavailableError) else "declined"
+            table.add_row(info.name, status, *5 * "-")
+            notes.append(str(error))
+        else:
+            solution, again = runs[info.name]
+            table.add_row(
+                info.name,
+                f"[{'green' if solution.converged else 'yellow'}]{solution.status}[/]",
+                str(solution.n_iter),
+                f"{first:.3g}",
+                f"{again:.3g}",
+                f"{solution.objective:.6f}",
+                f"{solution.certificate.value:.1e}",
+            )
+        advance()
+    table.caption = "\n".join(notes)
+    return runs, table
+
+
+def path(problem: LassoProblem, advance: Callable[[], None]) -> tuple[Any, Any]:
+    """Return a decreasing grid of alphas and the coefficients at each."""
+    alphas = np.geomspace(problem.alpha_max(), 0.3, 60)
+    solver, _ = resolve_solver("auto", problem)
+    coefficients = np.stack([solution.x for solution in solver.path(problem, alphas, tol=1e-6)])
+    advance()
+    return alphas, coefficients
+
+
+def draw(alphas: Any, coefficients: Any, names: Any, alpha: float, runs: dict[str, Run], file: Path) -> None:
+    """Draw the coefficient path, and each backend's certified gap against the time."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.8), layout="constrained")
+    draw_path(left, alphas, coefficients, names, alpha)
+    draw_gaps(right, runs)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
+
+
+def draw_path(axes: Any, alphas: Any, coefficients: Any, names: Any, alpha: float) -> None:
+    """Draw the coefficients against alpha, in colour those that the chosen alpha keeps."""
+    at_alpha = coefficients[np.argmin(np.abs(np.log(alphas / alpha)))]
+    axes.plot(alphas, coefficients[:, at_alpha == 0], color="0.82", linewidth=0.8)
+    for j in sorted(np.flatnonzero(at_alpha), key=lambda j: -at_alpha[j]):
+        axes.plot(alphas, coefficients[:, j], linewidth=1.8, label=label(names[j]))
+    axes.axvline(alpha, color="black", linestyle="--", linewidth=1)
+    axes.annotate(
+        "chosen by\ncross-validation", (alpha, 1), (-5, -2), xycoords=("data", "axes fraction"),
+        textcoords="offset points", va="top", ha="right", fontsize=9,
+    )  # fmt: skip
+    axes.set(xscale="log", xlabel="alpha", ylabel="coefficient", xlim=(alphas[0], alphas[-1]))
+    axes.set_title("Lasso path: diabetes, monomials to degree 3")
+    axes.legend(frameon=False, loc="lower left", fontsize=9)
+
+
+def label(monomial: str) -> str:
+    """Write a monomial as it is read."""
+    return monomial.replace(" ", " · ").replace("^2", "²").replace("^3", "³")
+
+
+def draw_gaps(axes: Any, runs: dict[str, Run]) -> None:
+    """Draw what each backend has proved against the time; those that certify once, at the end, are a point."""
+    for k, (name, (solution, seconds)) in enumerate(runs.items()):
+        curve = [(check.seconds, check.value / solution.certificate.scale) for check in solution.history]
+        if len(curve) > 1:
+            axes.plot(*zip(*curve, strict=True), color=f"C{k}", linewidth=1.6)
+        axes.plot(seconds, solution.certificate.relative, "o", color=f"C{k}", label=name)
+    axes.axhline(TOL, color="black", linestyle="--", linewidth=1)
+    axes.annotate(
+        "tolerance", (0, TOL), (4, 3), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=9
+    )
+    axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="certified gap / objective at 0")
+    axes.set_title("What each backend has proved, and when")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def main() -> None:
+    """Run the demonstration."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for the figure")
+    output = parser.parse_args().output
+    output.mkdir(parents=True, exist_ok=True)
+
+    diabetes = load_diabetes(scaled=False)
+    X, y = diabetes.data, diabetes.target
+    data = train_test_split(X, y, test_size=0.25, random_state=0)
+    console.print(
+        f"\n[bold]estimand[/bold]: {X.shape[0]} patients of the diabetes study, {X.shape[1]} measurements each\n"
+    )
+
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+
+        def task(description: str, total: int) -> Callable[[], None]:
+            identifier = progress.add_task(description, total=total)
+            return lambda: progress.advance(identifier)
+
+        search, predictions = predict(data, task("Cross-validation and peers", 5 * ALPHAS.size + 3))
+        pipeline = search.best_estimator_
+        problem = LassoProblem(
+            A=np.asfortranarray(pipeline[:-1].transform(data[0])),
+            y=data[2],
+            alpha=float(pipeline[-1].alpha),
+            fit_intercept=True,
+        )
+        runs, backends = solve_with_all(problem, task("Every backend", len(list_solvers("lasso"))))
+        alphas, coefficients = path(problem, task("Coefficient path", 1))
+
+    console.print(predictions, "")
+    console.print(backends, "")
+    file = output / "lasso.png"
+    names = pipeline[0].get_feature_names_out(diabetes.feature_names)
+    draw(alphas, coefficients, names, problem.alpha, runs, file)
+    console.print(f"Figure: {file}")
+
+
+if __name__ == "__main__":
+    main()

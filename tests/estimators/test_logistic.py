@@ -1,0 +1,7 @@
+from estimand import PenalizedLogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+
+@parametrize_with_checks([PenalizedLogisticRegression(), PenalizedLogisticRegression(l1_ratio=0.5)])
+def test_scikit_learn_conventions(estimator, check):
+    check(estimator)
