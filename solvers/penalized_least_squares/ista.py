@@ -32,9 +32,10 @@ class ISTA(Backend):
 
     Notes
     -----
-    The step is ``1 / L`` with an estimate of the largest eigenvalue ``L`` of the Gram matrix that doubles where a step
-    refutes it. Where the steps come to rest, coordinate sweeps, whose own steps are longer, go on until no coordinate
-    can improve the point.
+    Coordinate ``j`` takes the step ``1 / (L nu_j)``, where ``nu_j`` is the mean square of its column and ``L`` an
+    estimate of the largest eigenvalue of the Gram matrix of the columns brought to mean square 1, which doubles where a
+    step refutes it: the scales of the columns do not matter. Where the steps come to rest, coordinate sweeps, whose own
+    steps are longer, go on until no coordinate can improve the point.
 
     References
     ----------
@@ -90,9 +91,9 @@ class ISTA(Backend):
 
     @staticmethod
     def _lipschitz(problem: PenalizedLeastSquaresProblem) -> float:
-        """Return an estimate of the largest eigenvalue of the Gram matrix, from below, with one percent on top."""
-        view, movable = problem.view, ~problem.excluded
-        direction = np.where(movable, np.sqrt(problem.columns.curvature), 0.0)
+        """Return the largest eigenvalue of the scaled Gram matrix by power iteration, with one percent on top."""
+        view, inverse = problem.view, ISTA._inverse_norms(problem)
+        direction = (inverse > 0).astype(np.float64)
         reference = view.residual(np.zeros_like(direction))
         value = 0.0
         for _ in range(_POWER_ITERATIONS):
@@ -100,25 +101,33 @@ class ISTA(Backend):
             if norm == 0:
                 break
             direction = direction / norm
-            moved = reference - view.residual(direction)
+            moved = reference - view.residual(inverse * direction)
             value = float(moved @ moved) / moved.size
-            direction = np.where(movable, view.correlation(moved), 0.0)
+            direction = inverse * view.correlation(moved)
         return 1.01 * value or 1.0
+
+    @staticmethod
+    def _inverse_norms(problem: PenalizedLeastSquaresProblem) -> FloatArray:
+        """Return ``1 / sqrt(nu_j)``, 0 for columns that cannot move."""
+        curvature = np.where(problem.excluded, 0.0, problem.columns.curvature)
+        return np.divide(1.0, np.sqrt(curvature), out=np.zeros_like(curvature), where=curvature > 0)
 
     @staticmethod
     def _steps(
         problem: PenalizedLeastSquaresProblem, x: FloatArray, lipschitz: float
     ) -> tuple[FloatArray, float, float]:
         """Take a block of steps; return the point, the estimate, and the last movement in units of the response."""
-        view = problem.view
+        view, inverse = problem.view, ISTA._inverse_norms(problem)
+        unit = inverse * inverse
         residual = view.residual(x)
         movement = 0.0
         for _ in range(_BLOCK):
             correlation = view.correlation(residual)
             while True:
-                new = problem.prox(x + correlation / lipschitz, 1.0 / lipschitz)
-                difference, after = new - x, view.residual(new)
+                new = problem.prox(x + unit / lipschitz * correlation, unit / lipschitz)
+                after = view.residual(new)
                 moved = residual - after
+                difference = (new - x) * np.sqrt(problem.columns.curvature)
                 squared = float(difference @ difference)
                 # The slack is for differences that rounding has already eaten.
                 noise = 1e-12 * problem.response_scale**2

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from ...cython_ext.penalized_cd import sweep_dense, sweep_gram, sweep_sparse
+from ...cython_ext._penalized_cd import sweep_dense, sweep_gram, sweep_sparse
 from ..lasso.frame import FloatArray
 from .gram import GramCache
 from .problem import PenalizedLeastSquaresProblem

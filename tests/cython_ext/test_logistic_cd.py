@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from estimand.cython_ext._logistic_cd import curvatures_csc, curvatures_dense, descend_csc, descend_dense
 from scipy import sparse
+
+from estimand.cython_ext._logistic_cd import curvatures_csc, curvatures_dense, descend_csc, descend_dense
 
 
 def descend_twin(X, h, r, w, threshold, ridge, max_epochs, ratio):

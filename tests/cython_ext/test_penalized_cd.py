@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from estimand.cython_ext.penalized_cd import prox_values, sweep_dense, sweep_gram, sweep_sparse
-from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq
 from scipy import sparse
+
+from estimand.cython_ext._penalized_cd import prox_values, sweep_dense, sweep_gram, sweep_sparse
+from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq
 
 EMPTY = np.empty(0)
 

@@ -1,5 +1,6 @@
-from estimand import PenalizedLogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from estimand import PenalizedLogisticRegression
 
 
 @parametrize_with_checks([PenalizedLogisticRegression(), PenalizedLogisticRegression(l1_ratio=0.5)])

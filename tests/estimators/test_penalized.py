@@ -4,10 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from estimand import ElasticNet, Lasso, PenalizedRegressor
-from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq, Penalty, make_penalty
-from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
-from estimand.solvers.penalized_least_squares.ista import ISTA
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -16,6 +12,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from estimand import ElasticNet, Lasso, PenalizedRegressor
+from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq, Penalty, make_penalty
+from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
+from estimand.solvers.penalized_least_squares.ista import ISTA
 
 
 def expected_failures(estimator):

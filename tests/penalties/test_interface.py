@@ -4,9 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+
 from estimand import penalties
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq, Penalty, make_penalty
-from sklearn.base import clone
 
 
 def test_the_table_knows_every_built_in_penalty():

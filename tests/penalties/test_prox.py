@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from estimand.penalties import CEL0, L0, L1, L1L2, MCP, SCAD, CappedL1, LogSum, Lq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from estimand.penalties import CEL0, L0, L1, L1L2, MCP, SCAD, CappedL1, LogSum, Lq
 
 CASES = 3000
 

@@ -3,12 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import aslinearoperator
+
 from estimand import list_solvers
 from estimand.exceptions import UnsupportedProblemError
 from estimand.solvers import get_solver, resolve_solver
 from estimand.solvers.logistic import LogisticPoint, LogisticProblem
 from estimand.solvers.logistic.examples import examples, random_problem
-from scipy.sparse.linalg import aslinearoperator
 
 EXAMPLES = examples()
 REACH = {"newton_cd": 1e-10, "fista": 1e-8, "cvxpy": 1e-5, "celer": 1e-6, "sklearn": 1e-6}

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import optimize, sparse
+from scipy.sparse.linalg import aslinearoperator
+
 from estimand.solvers import get_solver
 from estimand.solvers.logistic import LogisticPoint, LogisticProblem
 from estimand.solvers.logistic.examples import examples, random_problem
-from scipy import optimize, sparse
-from scipy.sparse.linalg import aslinearoperator
 
 COMBINATIONS = list(itertools.product((False, True), repeat=5))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import cvxpy as cp
 import numpy as np
 import pytest
-from estimand.exceptions import UnsupportedProblemError
+
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, SCAD, CappedL1, LogSum, Lq, Penalty
 from estimand.solvers import get_solver, list_solvers, resolve_solver
 from estimand.solvers.lasso import LassoProblem
@@ -14,14 +14,15 @@ from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProble
 from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
 from estimand.solvers.penalized_least_squares.examples import (
     degenerate_instances,
-    instances,
+    examples,
     penalties,
     random_instance,
 )
 from estimand.solvers.penalized_least_squares.gram import GramCache
 from estimand.solvers.penalized_least_squares.ista import ISTA
+from estimand.solvers.testing import check_solver
 
-INSTANCES = dict(instances())
+INSTANCES = dict(examples())
 OWN = [CoordinateDescent, ISTA]
 
 
@@ -261,6 +262,11 @@ def test_the_gram_cache_grows_and_starts_again(weighted):
     assert not cache.admits(np.arange(0))
 
 
+@pytest.mark.parametrize("solver", OWN)
+def test_contract(solver):
+    check_solver(solver)
+
+
 def test_the_registry_and_the_rule():
     names = [info.name for info in list_solvers("penalized_least_squares")]
     assert names == ["coordinate_descent", "ista", "skglm"]
@@ -269,35 +275,3 @@ def test_the_registry_and_the_rule():
     assert resolve_solver("auto", random_instance(0, Huberised()))[0].name == "ista"
     with pytest.raises(ValueError, match="nonconvex"):
         choose(problem, [])
-
-
-class TestSkGLM:
-    pytest.importorskip("skglm")
-
-    @pytest.mark.parametrize(
-        "penalty", [L1(0.2), L1L2(0.2, 0.7), MCP(0.2), SCAD(0.2), LogSum(0.2), Lq(0.2), Lq(0.2, 2 / 3)], ids=repr
-    )
-    def test_both_mean_the_same_penalty(self, penalty):
-        w = np.random.default_rng(0).standard_normal(50)
-        translated = get_solver("skglm", "penalized_least_squares")._translate(random_instance(0, penalty))
-        assert translated.value(w) == pytest.approx(penalty.value(w), rel=1e-12)
-
-    @pytest.mark.parametrize(
-        ("penalty", "kind"), [(L1(0.2), "dense"), (L1(0.2), "csc"), (MCP(0.2), "dense"), (Lq(0.2), "dense")], ids=repr
-    )
-    def test_certificates(self, penalty, kind):
-        problem = random_instance(11, penalty, kind=kind, fit_intercept=True)
-        solution = get_solver("skglm", problem).solve(problem, tol=1e-6)
-        fresh = problem.certify(solution.x, tol=1e-6)
-        assert solution.converged == fresh.converged
-        assert solution.objective <= problem.objective(problem.initial_point())
-        if not isinstance(penalty, Lq):  # there it may stop where a coordinate could still jump
-            check(solution, problem, 1e-6)
-        if penalty.is_convex:
-            own = CoordinateDescent().solve(problem, tol=1e-9)
-            assert solution.objective == pytest.approx(own.objective, rel=2e-6)
-
-    @pytest.mark.parametrize("penalty", [L0(0.1), Lq(0.1, 0.3), CappedL1(0.1), Huberised()], ids=repr)
-    def test_penalties_that_it_lacks_are_refused(self, penalty):
-        with pytest.raises(UnsupportedProblemError, match=r"Use one of: .*coordinate_descent"):
-            resolve_solver("skglm", random_instance(0, penalty))
