@@ -118,7 +118,7 @@ def examples() -> list[tuple[str, PenalizedLeastSquaresProblem]]:
         name = str(getattr(penalty, "name", ""))
         found.append((name, random_instance(seed, penalty, fit_intercept=True)))
         rng = np.random.default_rng(seed)
-        fields = {
+        fields: dict[str, Any] = {
             "fit_intercept": True,
             "weights": np.concatenate([[0.0, 0.0, np.inf], rng.uniform(0.5, 2.0, 47)]),
             "sample_weight": rng.uniform(0.0, 2.0, 30),
