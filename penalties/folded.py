@@ -148,7 +148,7 @@ class LogSum(BuiltinPenalty):
     --------
     >>> from estimand.penalties import LogSum
     >>> LogSum(alpha=1.0, eps=1.0).prox([0.5, 2.0], step=1.0).round(4)
-    array([0.    , 1.618])
+    array([0.   , 1.618])
     """
 
     name = "log"

@@ -6,17 +6,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..base import Solver
 from ..lasso.frame import FloatArray
 from ..monitor import Monitor
 from ..solution import Callback, Solution, Start
+from .backend import Backend
 from .problem import PenalizedLeastSquaresProblem
 from .sweeps import Sweeps
 
 __all__ = ["CoordinateDescent"]
 
+# A working set is solved to this fraction of the largest violation: less costs more looks, more too many sweeps.
+_INNER = 0.03
 
-class CoordinateDescent(Solver[PenalizedLeastSquaresProblem, FloatArray]):
+
+class CoordinateDescent(Backend):
     """Cyclic coordinate descent on working sets of the worst violators.
 
     Every step minimises the objective exactly along one coordinate, so that the objective never increases.
@@ -42,7 +45,6 @@ class CoordinateDescent(Solver[PenalizedLeastSquaresProblem, FloatArray]):
     """
 
     name = "coordinate_descent"
-    problem = PenalizedLeastSquaresProblem
     guarantee = "exact"
     supports: ClassVar[frozenset[str]] = frozenset(
         {
@@ -100,13 +102,15 @@ class CoordinateDescent(Solver[PenalizedLeastSquaresProblem, FloatArray]):
         with Monitor(self, problem, tol=tol, callback=callback) as run:
             while run.go_on(x):
                 assert run.certificate is not None
-                violations = run.certificate.byproducts.get("violations")
-                if violations is None:
-                    violations = sweeps.violations(x)
-                working = sweeps.working_set(x, violations)
-                accuracy = max(0.1 * float(violations.max(initial=0.0)), target)
                 before, x = x, np.array(problem.view.complete(x))
-                if sweeps.descend(x, working, accuracy) == 0 and np.array_equal(x, before):
+                seen = run.certificate.byproducts
+                if "violations" in seen and not problem.free.size:
+                    violations, correlation = seen["violations"], seen["correlation"]
+                else:
+                    violations, correlation = sweeps.look(x)
+                working = sweeps.working_set(x, violations)
+                accuracy = max(_INNER * float(violations.max(initial=0.0)), target)
+                if sweeps.descend(x, working, accuracy, correlation) == 0 and np.array_equal(x, before):
                     run.stall("no coordinate step changes the point any more")
                     break
         return run.solution()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy import sparse
 from ...penalties import CEL0, L0, L1, L1L2, MCP, SCAD, CappedL1, LogSum, Lq, Penalty
 from .problem import PenalizedLeastSquaresProblem
 
-__all__ = ["degenerate_instances", "instances", "penalties", "random_instance"]
+__all__ = ["degenerate_instances", "examples", "penalties", "random_instance"]
 
 
 def penalties(alpha: float) -> list[Penalty]:
@@ -66,51 +65,69 @@ def random_instance(
     return PenalizedLeastSquaresProblem(A=design, y=y, penalty=penalty, **fields)
 
 
-def degenerate_instances(penalty: Penalty) -> Iterator[tuple[str, PenalizedLeastSquaresProblem]]:
-    """Yield named instances at the edges: one row, one column, zeros, duplicates, constants, ties."""
+def degenerate_instances(penalty: Penalty) -> list[tuple[str, PenalizedLeastSquaresProblem]]:
+    """Return named instances at the edges: one row, one column, zeros, duplicates, constants, ties, bad scales."""
     rng = np.random.default_rng(0)
     A, y = rng.standard_normal((12, 6)), rng.standard_normal(12)
-    duplicated = np.asfortranarray(np.hstack([A, A[:, :2], -A[:, 2:3]]))
+    duplicated = np.hstack([A, A[:, :2], -A[:, 2:3]])
     blank = A.copy()
     blank[:, 1], blank[:, 3] = 0.0, 2.0
-    orthonormal = np.sqrt(8.0) * np.eye(8)
-    cases: dict[str, tuple[Any, Any, bool]] = {
-        "one row": (A[:1], y[:1], True),
-        "one row, no intercept": (A[:1], y[:1], False),
-        "one column": (A[:, :1], y, True),
-        "one entry": (A[:1, :1], y[:1], False),
-        "zero and constant columns": (blank, y, True),
-        "zero design": (np.zeros((5, 3)), y[:5], False),
-        "empty sparse design": (sparse.csc_array((5, 3)), y[:5], True),
-        "duplicated columns": (duplicated, y, True),
-        "constant response": (A, np.full(12, 3.0), True),
-        "zero response": (A, np.zeros(12), False),
-        "ties on an orthonormal design": (orthonormal, np.sqrt(8.0) * np.array([1.0, -1, 2, -2, 0, 0.5, 1, 3]), False),
-    }
-    for name, (design, response, intercept) in cases.items():
-        design = design if sparse.issparse(design) else np.asfortranarray(design)
-        yield (
-            name,
-            PenalizedLeastSquaresProblem(
-                A=design, y=np.array(response, dtype=np.float64), penalty=penalty, fit_intercept=intercept
-            ),
-        )
+    orthonormal, tied = np.sqrt(8.0) * np.eye(8), np.sqrt(8.0) * np.array([1.0, -1, 2, -2, 0, 0.5, 1, 3])
+    cases: list[tuple[str, Any, Any, bool]] = [
+        ("one_row_intercept", A[:1], y[:1], True),
+        ("one_row", A[:1], y[:1], False),
+        ("one_column", A[:, :1], y, True),
+        ("one_by_one", A[:1, :1], y[:1], False),
+        ("zero_and_constant_columns", blank, y, True),
+        ("zero_and_constant_columns_csc", sparse.csc_array(blank), y, True),
+        ("all_zero", np.zeros((5, 3)), y[:5], False),
+        ("all_zero_csc", sparse.csc_array((5, 3)), y[:5], True),
+        ("duplicates", duplicated, y, True),
+        ("constant_y", A, np.full(12, 3.0), True),
+        ("zero_y", A, np.zeros(12), False),
+        ("ties", orthonormal, tied, False),
+        ("far_from_zero", A + 1e5, y + 1e5, True),
+        ("badly_scaled", A * 10.0 ** np.linspace(-6, 6, 6), y, True),
+    ]
+    return [
+        (name, PenalizedLeastSquaresProblem(A=_ordered(design), y=response, penalty=penalty, fit_intercept=intercept))
+        for name, design, response, intercept in cases
+    ]
 
 
-def instances() -> Iterator[tuple[str, PenalizedLeastSquaresProblem]]:
-    """Yield a small collection with every built-in penalty, once random and once with all fields in use."""
-    for number, penalty in enumerate(penalties(0.3)):
-        yield f"{penalty!r}", random_instance(number, penalty, fit_intercept=True)
-        rng = np.random.default_rng(number)
-        weights = np.concatenate([[0.0, 0.0, np.inf], rng.uniform(0.5, 2.0, 47)])
-        yield (
-            f"{penalty!r} with weights",
-            random_instance(
-                number,
-                penalty,
-                fit_intercept=True,
-                positive=True,
-                weights=weights,
-                sample_weight=rng.uniform(0.0, 2.0, 30),
-            ),
-        )
+def _ordered(design: Any) -> Any:
+    return design if sparse.issparse(design) else np.asfortranarray(design)
+
+
+def examples() -> list[tuple[str, PenalizedLeastSquaresProblem]]:
+    """Return instances with their identifiers, from well-behaved to degenerate.
+
+    Returns
+    -------
+    list of (str, PenalizedLeastSquaresProblem)
+        Every built-in penalty, every form of the design, every field.
+
+    Examples
+    --------
+    >>> from estimand.solvers.penalized_least_squares.examples import examples
+    >>> sorted(dict(examples())["mcp_csr"].needs())
+    ['nonconvex', 'sparse']
+    """
+    found: list[tuple[str, PenalizedLeastSquaresProblem]] = []
+    for seed, penalty in enumerate(penalties(0.3)):
+        name = str(getattr(penalty, "name", ""))
+        found.append((name, random_instance(seed, penalty, fit_intercept=True)))
+        rng = np.random.default_rng(seed)
+        fields: dict[str, Any] = {
+            "fit_intercept": True,
+            "weights": np.concatenate([[0.0, 0.0, np.inf], rng.uniform(0.5, 2.0, 47)]),
+            "sample_weight": rng.uniform(0.0, 2.0, 30),
+        }
+        found.append((f"{name}_weights", random_instance(seed, penalty, **fields)))
+        found.append((f"{name}_everything", random_instance(seed, penalty, positive=True, **fields)))
+    for kind in ("float32", "c_order", "csc", "csr"):
+        found.append((f"mcp_{kind}", random_instance(20, MCP(0.2), kind=kind)))
+        found.append((f"l1_{kind}", random_instance(20, L1(0.2), kind=kind, fit_intercept=True)))
+    for label, penalty in (("l1", L1(0.3)), ("mcp", MCP(0.3)), ("lq", Lq(0.3))):
+        found += [(f"{label}_{name}", problem) for name, problem in degenerate_instances(penalty)]
+    return found

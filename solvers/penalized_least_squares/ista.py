@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..base import Solver
 from ..lasso.frame import FloatArray
 from ..monitor import Monitor
 from ..solution import Callback, Solution, Start
+from .backend import Backend
 from .problem import PenalizedLeastSquaresProblem
 from .sweeps import Sweeps
 
@@ -20,7 +20,7 @@ _POWER_ITERATIONS = 20
 _POLISHING_ROUNDS = 5
 
 
-class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
+class ISTA(Backend):
     """Iterative shrinkage-thresholding, polished by coordinate descent.
 
     Parameters
@@ -32,9 +32,10 @@ class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
 
     Notes
     -----
-    The step is ``1 / L`` with an estimate of the largest eigenvalue ``L`` of the Gram matrix that doubles where a step
-    refutes it. Where the steps come to rest, coordinate sweeps, whose own steps are longer, go on until no coordinate
-    can improve the point.
+    Coordinate ``j`` takes the step ``1 / (L nu_j)``, where ``nu_j`` is the mean square of its column and ``L`` an
+    estimate of the largest eigenvalue of the Gram matrix of the columns brought to mean square 1, which doubles where a
+    step refutes it: the scales of the columns do not matter. Where the steps come to rest, coordinate sweeps, whose own
+    steps are longer, go on until no coordinate can improve the point.
 
     References
     ----------
@@ -43,7 +44,6 @@ class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
     """
 
     name = "ista"
-    problem = PenalizedLeastSquaresProblem
     guarantee = "exact"
     supports: ClassVar[frozenset[str]] = frozenset(
         {
@@ -91,9 +91,9 @@ class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
 
     @staticmethod
     def _lipschitz(problem: PenalizedLeastSquaresProblem) -> float:
-        """Return an estimate of the largest eigenvalue of the Gram matrix, from below, with one percent on top."""
-        view, movable = problem.view, ~problem.excluded
-        direction = np.where(movable, np.sqrt(problem.columns.curvature), 0.0)
+        """Return the largest eigenvalue of the scaled Gram matrix by power iteration, with one percent on top."""
+        view, inverse = problem.view, ISTA._inverse_norms(problem)
+        direction = (inverse > 0).astype(np.float64)
         reference = view.residual(np.zeros_like(direction))
         value = 0.0
         for _ in range(_POWER_ITERATIONS):
@@ -101,25 +101,33 @@ class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
             if norm == 0:
                 break
             direction = direction / norm
-            moved = reference - view.residual(direction)
+            moved = reference - view.residual(inverse * direction)
             value = float(moved @ moved) / moved.size
-            direction = np.where(movable, view.correlation(moved), 0.0)
+            direction = inverse * view.correlation(moved)
         return 1.01 * value or 1.0
+
+    @staticmethod
+    def _inverse_norms(problem: PenalizedLeastSquaresProblem) -> FloatArray:
+        """Return ``1 / sqrt(nu_j)``, 0 for columns that cannot move."""
+        curvature = np.where(problem.excluded, 0.0, problem.columns.curvature)
+        return np.divide(1.0, np.sqrt(curvature), out=np.zeros_like(curvature), where=curvature > 0)
 
     @staticmethod
     def _steps(
         problem: PenalizedLeastSquaresProblem, x: FloatArray, lipschitz: float
     ) -> tuple[FloatArray, float, float]:
         """Take a block of steps; return the point, the estimate, and the last movement in units of the response."""
-        view = problem.view
+        view, inverse = problem.view, ISTA._inverse_norms(problem)
+        unit = inverse * inverse
         residual = view.residual(x)
         movement = 0.0
         for _ in range(_BLOCK):
             correlation = view.correlation(residual)
             while True:
-                new = problem.prox(x + correlation / lipschitz, 1.0 / lipschitz)
-                difference, after = new - x, view.residual(new)
+                new = problem.prox(x + unit / lipschitz * correlation, unit / lipschitz)
+                after = view.residual(new)
                 moved = residual - after
+                difference = (new - x) * np.sqrt(problem.columns.curvature)
                 squared = float(difference @ difference)
                 # The slack is for differences that rounding has already eaten.
                 noise = 1e-12 * problem.response_scale**2
@@ -136,8 +144,8 @@ class ISTA(Solver[PenalizedLeastSquaresProblem, FloatArray]):
     def _polish(problem: PenalizedLeastSquaresProblem, sweeps: Sweeps, x: FloatArray, accuracy: float) -> FloatArray:
         x = np.array(problem.view.complete(x))
         for _ in range(_POLISHING_ROUNDS):
-            violations = sweeps.violations(x)
+            violations, correlation = sweeps.look(x)
             if violations.max(initial=0.0) <= accuracy:
                 break
-            sweeps.descend(x, sweeps.working_set(x, violations), 0.3 * accuracy)
+            sweeps.descend(x, sweeps.working_set(x, violations), 0.3 * accuracy, correlation)
         return x

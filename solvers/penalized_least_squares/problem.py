@@ -290,8 +290,8 @@ class PenalizedLeastSquaresProblem(Problem[FloatArray]):
         Returns
         -------
         Certificate
-            Of kind ``"gap"`` or ``"fixed_point"``. The by-product ``"violations"`` of the latter is the array whose
-            maximum is its value.
+            Of kind ``"gap"`` or ``"fixed_point"``. By-products of the latter are the array ``"violations"``,
+            whose maximum is its value, and the ``"correlation"`` of the residual with the columns.
         """
         if self.has_gap:
             if self.column_scale is not None:
@@ -299,7 +299,8 @@ class PenalizedLeastSquaresProblem(Problem[FloatArray]):
             return self.lasso.certify(x, dual, tol=tol)
         residual = self.view.residual(x)
         objective = float(residual @ residual) / (2 * residual.size) + self.penalty_value(x)
-        violations = self.violations(x, self.view.correlation(residual))
+        correlation = self.view.correlation(residual)
+        violations = self.violations(x, correlation)
         return Certificate(
             kind="fixed_point",
             value=float(violations.max(initial=0.0)) if self.feasible(x) else math.inf,
@@ -307,5 +308,5 @@ class PenalizedLeastSquaresProblem(Problem[FloatArray]):
             tol=tol,
             upper=objective,
             parts={"objective": objective},
-            byproducts={"violations": violations},
+            byproducts={"violations": violations, "correlation": correlation},
         )

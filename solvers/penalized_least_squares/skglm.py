@@ -10,10 +10,10 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ...penalties import L1, L1L2, MCP, SCAD, LogSum, Lq
-from ..base import Solver
 from ..lasso.frame import FloatArray
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
+from .backend import Backend
 from .problem import PenalizedLeastSquaresProblem
 
 __all__ = ["SkGLM"]
@@ -21,7 +21,7 @@ __all__ = ["SkGLM"]
 _TIGHTER = (0.3, 0.03, 0.003)
 
 
-class SkGLM(Solver[PenalizedLeastSquaresProblem, FloatArray]):
+class SkGLM(Backend):
     """Working-set coordinate descent with Anderson acceleration, as skglm implements it.
 
     Parameters
@@ -40,7 +40,6 @@ class SkGLM(Solver[PenalizedLeastSquaresProblem, FloatArray]):
     """
 
     name = "skglm"
-    problem = PenalizedLeastSquaresProblem
     guarantee = "heuristic"
     supports: ClassVar[frozenset[str]] = frozenset({"sparse", "float32", "intercept", "nonconvex"})
     requires = ("skglm",)

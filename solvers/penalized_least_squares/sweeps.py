@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from ...cython_ext.penalized_cd import sweep_dense, sweep_sparse
+from ...cython_ext._penalized_cd import sweep_dense, sweep_gram, sweep_sparse
 from ..lasso.frame import FloatArray
+from .gram import GramCache
 from .problem import PenalizedLeastSquaresProblem
 
 __all__ = ["Sweeps"]
@@ -17,6 +18,7 @@ __all__ = ["Sweeps"]
 _WORK = 1 << 26  # multiplications of one kernel call, well under 0.1 s
 _SHARE = 0.3  # of the largest violation that brings a coordinate into the working set
 _SWEEPS = 200  # at most, between two looks at all coordinates
+_GRAM_SWEEPS = 10_000  # the same where a sweep is cheap
 
 
 class Sweeps:
@@ -38,12 +40,14 @@ class Sweeps:
         self.row_weight = np.empty(0) if root is None else root * root
         self.weights = np.where(problem.excluded, 0.0, problem.omega)
         self.movable = (problem.columns.curvature > 0) & ~problem.excluded
+        compiled_dense = problem.compiled is not None and not self.sparse
+        self.gram = GramCache(problem.view) if compiled_dense else None
         self.length = max(1, design.nnz // max(p, 1) if self.sparse else n)
 
-    def violations(self, x: FloatArray) -> FloatArray:
-        """Return the problem's violations at `x`, computed anew."""
-        problem = self.problem
-        return problem.violations(x, problem.view.correlation(problem.view.residual(x)))
+    def look(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the violations at `x` and the correlation of its residual with all columns, computed anew."""
+        correlation = -self.problem.gradient(x)
+        return self.problem.violations(x, correlation), correlation
 
     def working_set(self, x: FloatArray, violations: FloatArray) -> npt.NDArray[np.int64]:
         """Return the support of `x` and the worst violators among the movable coordinates."""
@@ -52,11 +56,14 @@ class Sweeps:
         chosen[self.problem.free] = self.movable[self.problem.free]
         return np.flatnonzero(chosen).astype(np.int64)
 
-    def descend(self, x: FloatArray, working: npt.NDArray[np.int64], accuracy: float) -> float:
+    def descend(self, x: FloatArray, working: npt.NDArray[np.int64], accuracy: float, correlation: FloatArray) -> float:
         """Sweep over `working` until no step moves the fit by more than `accuracy`, or a budget is spent.
 
-        `x` is updated in place; the largest movement of the first sweep is returned: 0 where nothing could move.
+        `x` is updated in place, `correlation` is that of its residual with all columns; the largest movement of the
+        first sweep is returned: 0 where nothing could move.
         """
+        if self.gram is not None and self.gram.admits(working):
+            return self._descend_on_gram(self.gram, x, working, accuracy, correlation)
         residual = self._residual(x)
         first, done = 0.0, 0
         cost = self.length * max(working.size, 1)
@@ -72,6 +79,34 @@ class Sweeps:
             first = first or change
             if change <= accuracy:
                 break
+        return first
+
+    def _descend_on_gram(
+        self,
+        cache: GramCache,
+        x: FloatArray,
+        working: npt.NDArray[np.int64],
+        accuracy: float,
+        correlation: FloatArray,
+    ) -> float:
+        problem = self.problem
+        assert problem.compiled is not None
+        v, weights = x[working], self.weights[working]
+        shared = (
+            cache.restrict(working),
+            correlation[working],
+            weights,
+            v,
+            *problem.compiled,
+            problem.positive,
+            accuracy,
+        )
+        done, first = sweep_gram(*shared, 1)
+        change, sweeps = first, max(1, _WORK // max(working.size**2, 1))
+        while change > accuracy and done < _GRAM_SWEEPS:
+            count, change = sweep_gram(*shared, min(sweeps, _GRAM_SWEEPS))
+            done += count
+        x[working] = v
         return first
 
     def _residual(self, x: FloatArray) -> FloatArray:

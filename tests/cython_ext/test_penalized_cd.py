@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from estimand.cython_ext.penalized_cd import prox_values, sweep_dense, sweep_sparse
+from estimand.cython_ext._penalized_cd import prox_values, sweep_dense, sweep_gram, sweep_sparse
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq
 
 EMPTY = np.empty(0)
@@ -105,6 +105,26 @@ def test_sweeps_equal_their_twin(penalty, form, weighted, centred, positive):
         assert got[1] == pytest.approx(count[1], rel=1e-7, abs=1e-12)
         # The residual that the kernel leaves is that of its coefficients.
         np.testing.assert_allclose(r, full * (y - A @ mine), atol=1e-11)
+
+
+@pytest.mark.parametrize("penalty", PENALTY_CASES, ids=repr)
+@pytest.mark.parametrize("positive", [False, True])
+def test_sweeps_on_a_gram_matrix_equal_their_twin(penalty, positive):
+    rng = np.random.default_rng(2)
+    for n, p in [(17, 6), (4, 9), (2, 1)]:
+        A, y, s, _, v, means, curvature, weights = state(rng, n, p, True, True)
+        keep = curvature > 1e-12
+        A, v, weights, C = A[:, keep], v[keep], weights[keep], (A - means)[:, keep]
+        r = s * (y - A @ v)
+        expected, mine = v.copy(), v.copy()
+        every = np.arange(v.size)
+        count = twin(A, r, s, True, weights, every, expected, penalty, positive, 1e-3, 5)
+        gram, correlation = (s * C.T) @ C / n, C.T @ (r - s * (r.sum() / n)) / n
+        got = sweep_gram(gram, correlation, weights, mine, *penalty.kernel_arguments(), positive, 1e-3, 5)
+        np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-12)
+        assert got[0] == count[0]
+        assert got[1] == pytest.approx(count[1], rel=1e-7, abs=1e-12)
+        np.testing.assert_allclose(correlation, C.T @ (s * (y - A @ mine)) / n, atol=1e-11)
 
 
 def test_an_empty_working_set_changes_nothing():

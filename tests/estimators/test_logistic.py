@@ -4,9 +4,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from estimand import PenalizedLogisticRegression
-from estimand.solvers.logistic.fista import FISTA
-from estimand.solvers.logistic.newton_cd import NewtonCD
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -16,6 +13,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from estimand import PenalizedLogisticRegression
+from estimand.solvers.logistic.fista import FISTA
+from estimand.solvers.logistic.newton_cd import NewtonCD
 
 
 @parametrize_with_checks([PenalizedLogisticRegression(), PenalizedLogisticRegression(l1_ratio=0.5)])

@@ -7,7 +7,6 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from estimand.exceptions import UnsupportedProblemError
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, SCAD, CappedL1, LogSum, Lq, Penalty
 from estimand.solvers import get_solver, list_solvers, resolve_solver
 from estimand.solvers.lasso import LassoProblem
@@ -15,13 +14,15 @@ from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProble
 from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
 from estimand.solvers.penalized_least_squares.examples import (
     degenerate_instances,
-    instances,
+    examples,
     penalties,
     random_instance,
 )
+from estimand.solvers.penalized_least_squares.gram import GramCache
 from estimand.solvers.penalized_least_squares.ista import ISTA
+from estimand.solvers.testing import check_solver
 
-INSTANCES = dict(instances())
+INSTANCES = dict(examples())
 OWN = [CoordinateDescent, ISTA]
 
 
@@ -231,6 +232,39 @@ def test_a_sequence_of_strengths():
     assert all(solution.converged for solution in solutions)
     counts = [np.count_nonzero(solution.x) for solution in solutions]
     assert counts == sorted(counts)
+    for first, second in zip(solutions, CoordinateDescent().path(problem, (0.5, 0.3, 0.1), tol=1e-8), strict=True):
+        assert np.array_equal(first.x, second.x)
+    with pytest.raises(ValueError, match="alpha"):
+        CoordinateDescent().path(random_instance(0, Plain(MCP())), [0.1], tol=1e-8)
+
+
+def test_working_sets_beyond_the_gram_matrix():
+    """Dense designs with fewer rows than the working set has columns use the sweeps on residuals."""
+    for penalty in (L1L2(0.01, 0.2), MCP(0.01)):
+        problem = random_instance(11, penalty, n=10, p=60, fit_intercept=True)
+        check(CoordinateDescent().solve(problem, tol=1e-7), problem, 1e-7)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_gram_cache_grows_and_starts_again(weighted):
+    rng = np.random.default_rng(4)
+    weights = rng.uniform(0.1, 2, 40) if weighted else None
+    problem = random_instance(12, MCP(), n=40, p=90, kind="float32", fit_intercept=True, sample_weight=weights)
+    cache = GramCache(problem.view)
+    columns = problem.view.columns(np.arange(90))
+    for size in (1, 3, 20, 20, 20, 20):
+        working = np.sort(rng.choice(90, size, replace=False))
+        assert cache.admits(working)
+        expected = columns[:, working].T @ columns[:, working] / 40
+        np.testing.assert_allclose(cache.restrict(working), expected, atol=1e-12)
+    assert cache.used <= cache.limit
+    assert not cache.admits(np.arange(21))
+    assert not cache.admits(np.arange(0))
+
+
+@pytest.mark.parametrize("solver", OWN)
+def test_contract(solver):
+    check_solver(solver)
 
 
 def test_the_registry_and_the_rule():
@@ -241,35 +275,3 @@ def test_the_registry_and_the_rule():
     assert resolve_solver("auto", random_instance(0, Huberised()))[0].name == "ista"
     with pytest.raises(ValueError, match="nonconvex"):
         choose(problem, [])
-
-
-class TestSkGLM:
-    pytest.importorskip("skglm")
-
-    @pytest.mark.parametrize(
-        "penalty", [L1(0.2), L1L2(0.2, 0.7), MCP(0.2), SCAD(0.2), LogSum(0.2), Lq(0.2), Lq(0.2, 2 / 3)], ids=repr
-    )
-    def test_both_mean_the_same_penalty(self, penalty):
-        w = np.random.default_rng(0).standard_normal(50)
-        translated = get_solver("skglm", "penalized_least_squares")._translate(random_instance(0, penalty))
-        assert translated.value(w) == pytest.approx(penalty.value(w), rel=1e-12)
-
-    @pytest.mark.parametrize(
-        ("penalty", "kind"), [(L1(0.2), "dense"), (L1(0.2), "csc"), (MCP(0.2), "dense"), (Lq(0.2), "dense")], ids=repr
-    )
-    def test_certificates(self, penalty, kind):
-        problem = random_instance(11, penalty, kind=kind, fit_intercept=True)
-        solution = get_solver("skglm", problem).solve(problem, tol=1e-6)
-        fresh = problem.certify(solution.x, tol=1e-6)
-        assert solution.converged == fresh.converged
-        assert solution.objective <= problem.objective(problem.initial_point())
-        if not isinstance(penalty, Lq):  # there it may stop where a coordinate could still jump
-            check(solution, problem, 1e-6)
-        if penalty.is_convex:
-            own = CoordinateDescent().solve(problem, tol=1e-9)
-            assert solution.objective == pytest.approx(own.objective, rel=2e-6)
-
-    @pytest.mark.parametrize("penalty", [L0(0.1), Lq(0.1, 0.3), CappedL1(0.1), Huberised()], ids=repr)
-    def test_penalties_that_it_lacks_are_refused(self, penalty):
-        with pytest.raises(UnsupportedProblemError, match=r"Use one of: .*coordinate_descent"):
-            resolve_solver("skglm", random_instance(0, penalty))

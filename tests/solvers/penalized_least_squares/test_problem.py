@@ -12,9 +12,9 @@ from estimand.solvers.lasso import LassoProblem
 from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProblem
 from estimand.solvers.penalized_least_squares.columns import Columns
 from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
-from estimand.solvers.penalized_least_squares.examples import instances, penalties, random_instance
+from estimand.solvers.penalized_least_squares.examples import examples, penalties, random_instance
 
-INSTANCES = dict(instances())
+INSTANCES = {name: problem for name, problem in examples() if problem.A.shape == (30, 50)}
 
 
 @pytest.mark.parametrize("name", INSTANCES)
@@ -24,7 +24,7 @@ def test_the_objective_written_out(name):
     x = problem.repair(np.where(rng.random(50) < 0.4, rng.standard_normal(50), 0.0))
     q = np.ones(30) if problem.sample_weight is None else problem.sample_weight
     residual = problem.y - problem.A @ x
-    intercept = q @ residual / q.sum()
+    intercept = q @ residual / q.sum() if problem.fit_intercept else 0.0
     assert problem.intercept(x) == pytest.approx(intercept)
     finite = np.isfinite(problem.omega)
     values = problem.penalty.value_elementwise(x)
@@ -47,7 +47,7 @@ def coordinate_decrease(problem, x, j, best_of=4001):
     return max(0.0, -float(values.min()))
 
 
-@pytest.mark.parametrize("name", [name for name in INSTANCES if not name.startswith("L1")])
+@pytest.mark.parametrize("name", [name for name, problem in INSTANCES.items() if not problem.has_gap])
 def test_the_residual_vanishes_exactly_where_no_coordinate_can_improve(name):
     problem = INSTANCES[name]
     solution = CoordinateDescent().solve(problem, tol=1e-10)

@@ -174,6 +174,43 @@ def sweep_sparse(
     return sweep, change
 
 
+def sweep_gram(
+    const double[:, ::1] gram,
+    double[::1] correlation,
+    const double[::1] weights,
+    double[::1] v,
+    int code,
+    double alpha,
+    double p1,
+    double p2,
+    bint positive,
+    double tol,
+    int max_sweeps,
+):
+    """Do the same on all columns of a design that is given by its Gram matrix and ``correlation = A^T r / n``.
+
+    Updates `v` and `correlation`; a coordinate that does not move costs nothing.
+    """
+    cdef Rule rule = Rule(code, alpha, p1, p2, positive)
+    cdef int p = <int> gram.shape[0], sweep = 0, one = 1
+    cdef Py_ssize_t j
+    cdef double z, minus, change = 0.0
+    with nogil:
+        while sweep < max_sweeps:
+            sweep += 1
+            change = 0.0
+            for j in range(p):
+                z = best_value(v[j], correlation[j], gram[j, j], weights[j], &rule)
+                minus = v[j] - z
+                if minus != 0:
+                    v[j] = z
+                    daxpy(&p, &minus, <double*> &gram[j, 0], &one, &correlation[0], &one)
+                    change = max(change, sqrt(gram[j, j]) * fabs(minus))
+            if change <= tol:
+                break
+    return sweep, change
+
+
 def prox_values(
     int code, double alpha, double p1, double p2, const double[::1] x, const double[::1] tau, double[::1] out
 ):

@@ -43,6 +43,19 @@ def sweep_sparse(
     tol: float,
     max_sweeps: int,
 ) -> tuple[int, float]: ...
+def sweep_gram(
+    gram: FloatArray,
+    correlation: FloatArray,
+    weights: FloatArray,
+    v: FloatArray,
+    code: int,
+    alpha: float,
+    p1: float,
+    p2: float,
+    positive: bool,
+    tol: float,
+    max_sweeps: int,
+) -> tuple[int, float]: ...
 def prox_values(
     code: int, alpha: float, p1: float, p2: float, x: FloatArray, tau: FloatArray, out: FloatArray
 ) -> None: ...
