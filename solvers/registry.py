@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -243,9 +243,24 @@ def _objection(
     return (solver if solver is not None else cls()).refuses(problem)
 
 
-def _qualified(problem: Problem[Any]) -> list[str]:
-    owner = _problem_name(problem)
-    return [s.name for s in list_solvers(owner) if s.available and _objection(_load(owner, s.name), problem) is None]
+@dataclass(frozen=True, eq=False)
+class _Qualified(Container[str]):
+    """The backends that can solve an instance; each is looked at, and its module loaded, only when it is asked for."""
+
+    problem: Problem[Any]
+
+    def __contains__(self, name: object) -> bool:
+        owner = _problem_name(self.problem)
+        if not isinstance(name, str) or name not in _names(owner):
+            return False
+        try:
+            cls = _load(owner, name)
+        except BackendUnavailableError:
+            return False
+        return not cls.missing_packages() and _objection(cls, self.problem) is None
+
+    def names(self) -> list[str]:
+        return [name for name in _names(_problem_name(self.problem)) if name in self]
 
 
 def resolve_solver(
@@ -294,14 +309,14 @@ def resolve_solver(
     elif isinstance(solver, str):
         name, choice = solver, ""
         if name == "auto":
-            name, choice = _module(owner).choose(problem, _qualified(problem))
+            name, choice = _module(owner).choose(problem, _Qualified(problem))
         chosen = get_solver(name, owner)
         chosen.set_params(**_shared_options(type(chosen), options or {}))
     else:
         raise TypeError(f"solver={solver!r} must be 'auto', the name of a backend or a Solver instance.")
     objection = _objection(type(chosen), problem, chosen)
     if objection is not None:
-        able = ", ".join(repr(name) for name in _qualified(problem)) or "none of those installed"
+        able = ", ".join(repr(name) for name in _Qualified(problem).names()) or "none of those installed"
         raise UnsupportedProblemError(
             f"solver={chosen.name!r} cannot solve this problem: {objection}. Use one of: {able}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
@@ -30,7 +30,7 @@ _EXACT_PATH_RANK = 500
 _EXACT_PATH_ENTRIES = 1_000_000
 
 
-def choose(problem: LassoProblem, qualified: Sequence[str]) -> tuple[str, str]:
+def choose(problem: LassoProblem, qualified: Container[str]) -> tuple[str, str]:
     """Return the backend that ``"auto"`` means for `problem`, and why."""
     n, p = problem.A.shape
     if isinstance(problem.A, LinearOperator):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 
 from .problem import LogisticPoint, LogisticProblem
 
@@ -19,7 +19,7 @@ BACKENDS: Mapping[str, str] = {
 }
 
 
-def choose(problem: LogisticProblem, qualified: Sequence[str]) -> tuple[str, str]:
+def choose(problem: LogisticProblem, qualified: Container[str]) -> tuple[str, str]:
     """Return the backend that ``"auto"`` means for `problem`, and why."""
     for name in ("newton_cd", "fista", "cvxpy"):
         if name in qualified:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 
 from .problem import PenalizedLeastSquaresProblem
 
@@ -17,7 +17,7 @@ BACKENDS: Mapping[str, str] = {
 }
 
 
-def choose(problem: PenalizedLeastSquaresProblem, qualified: Sequence[str]) -> tuple[str, str]:
+def choose(problem: PenalizedLeastSquaresProblem, qualified: Container[str]) -> tuple[str, str]:
     """Return the backend that ``"auto"`` means for `problem`, and why."""
     if problem.compiled is None and "ista" in qualified:
         return "ista", "the penalty has no compiled form: vectorised steps are faster than single coordinates"
