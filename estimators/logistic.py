@@ -22,7 +22,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ..solvers import Solution, Solver
 from ..solvers.logistic import LogisticPoint, LogisticProblem
-from ._base import SolverMixin, fit_or_nothing
+from ._base import SolverMixin, fit_or_nothing, report
 from ._linear import LinearData, _exponent, _ldexp, penalty_weights
 
 __all__ = ["PenalizedLogisticRegression"]
@@ -190,7 +190,7 @@ class PenalizedLogisticRegression(ClassifierMixin, SolverMixin):  # type: ignore
                 UserWarning,
                 stacklevel=3,
             )
-        self._report([solution])
+        report([solution], stacklevel=4)
         return self
 
     def _validate(self, X: Any, y: Any, sample_weight: Any) -> tuple[LinearData, npt.NDArray[Any]]:
