@@ -21,9 +21,7 @@ def test_both_mean_the_same_penalty(penalty):
     assert translated.value(w) == pytest.approx(penalty.value(w), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("penalty", "kind"), [(L1(0.2), "csc"), (MCP(0.2), "dense"), (Lq(0.2), "dense")], ids=repr
-)
+@pytest.mark.parametrize(("penalty", "kind"), [(L1(0.2), "csc"), (MCP(0.2), "dense"), (Lq(0.2), "dense")], ids=repr)
 def test_certificates(penalty, kind):
     problem = random_instance(11, penalty, kind=kind, fit_intercept=True)
     solution = get_solver("skglm", problem).solve(problem, tol=1e-6)
