@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval
 from ..penalties import Penalty, make_penalty
 from ..solvers import Solution, Solver
 from ..solvers.penalized_least_squares import PenalizedLeastSquaresProblem
-from ._base import SolverMixin, fit_or_nothing
+from ._base import SolverMixin, fit_or_nothing, report
 from ._linear import LinearData, LinearPredictorMixin, penalty_weights, validate_linear_data
 
 __all__ = ["PenalizedRegressor"]
@@ -200,7 +200,7 @@ class PenalizedRegressor(LinearPredictorMixin, MultiOutputMixin, RegressorMixin,
             raise KeyboardInterrupt("the fit was interrupted before every target had a solution")
         self.penalty_ = penalty
         self._store(data, solutions, np.array(intercepts))
-        self._report(solutions)
+        report(solutions, stacklevel=4)
         return self
 
     @staticmethod

@@ -18,6 +18,8 @@ __all__ = ["ISTA"]
 _BLOCK = 10
 _POWER_ITERATIONS = 20
 _POLISHING_ROUNDS = 5
+# Blocks after which steps that will not come to rest are polished anyway.
+_PATIENCE = 20
 
 
 class ISTA(Backend):
@@ -34,8 +36,8 @@ class ISTA(Backend):
     -----
     Coordinate ``j`` takes the step ``1 / (L nu_j)``, where ``nu_j`` is the mean square of its column and ``L`` an
     estimate of the largest eigenvalue of the Gram matrix of the columns brought to mean square 1, which doubles where a
-    step refutes it: the scales of the columns do not matter. Where the steps come to rest, coordinate sweeps, whose own
-    steps are longer, go on until no coordinate can improve the point.
+    step refutes it: the scales of the columns do not matter. Where the steps come to rest, or after two hundred of
+    them, coordinate sweeps, whose own steps are longer, go on until no coordinate can improve the point.
 
     References
     ----------
@@ -81,9 +83,10 @@ class ISTA(Backend):
             while run.go_on(x):
                 before = x
                 x, lipschitz, movement = self._steps(problem, x, lipschitz)
-                if movement <= accuracy:
+                resting = movement <= accuracy
+                if resting or run.n_iter % _PATIENCE == _PATIENCE - 1:
                     x = self._polish(problem, sweeps, x, 0.1 * accuracy)
-                    accuracy *= 0.1
+                    accuracy *= 0.1 if resting else 1.0
                     if np.array_equal(x, before):
                         run.stall("neither gradient nor coordinate steps change the point any more")
                         break
@@ -131,9 +134,10 @@ class ISTA(Backend):
                 squared = float(difference @ difference)
                 # The slack is for differences that rounding has already eaten.
                 noise = 1e-12 * problem.response_scale**2
-                if float(moved @ moved) / moved.size <= lipschitz * squared * (1 + 1e-9) + noise:
+                bound = lipschitz * squared * (1 + 1e-9) + noise
+                if float(moved @ moved) / moved.size <= bound or lipschitz >= x.size:
                     break
-                lipschitz *= 2.0
+                lipschitz = min(2.0 * lipschitz, float(x.size))  # the trace bounds the largest eigenvalue
             movement = np.sqrt(lipschitz) * float(np.abs(difference).max(initial=0.0))
             x, residual = new, after
             if movement == 0:

@@ -17,8 +17,8 @@ __all__ = ["Sweeps"]
 
 _WORK = 1 << 26  # multiplications of one kernel call, well under 0.1 s
 _SHARE = 0.3  # of the largest violation that brings a coordinate into the working set
-_SWEEPS = 200  # at most, between two looks at all coordinates
-_GRAM_SWEEPS = 10_000  # the same where a sweep is cheap
+_ROUND = 1 << 29  # multiplications between two looks at all coordinates, about half a second
+_PYTHON = 5_000  # multiplications that one coordinate step in Python is worth
 
 
 class Sweeps:
@@ -69,17 +69,23 @@ class Sweeps:
         cost = self.length * max(working.size, 1)
         pieces = np.array_split(working, max(1, cost // _WORK))
         sweeps = 1 if len(pieces) > 1 else max(1, _WORK // (4 * cost))
-        while done < _SWEEPS:
+        budget = self._budget(cost if self.problem.compiled is not None else max(cost, _PYTHON * working.size))
+        while done < budget:
             change = 0.0
             for piece in pieces:
                 # The very first sweep runs alone, to learn whether anything moves.
-                count, moved = self._sweep(x, residual, piece, accuracy, 1 if done == 0 else sweeps)
+                count, moved = self._sweep(x, residual, piece, accuracy, 1 if done == 0 else min(sweeps, budget))
                 change = max(change, moved)
             done += count
             first = first or change
             if change <= accuracy:
                 break
         return first
+
+    @staticmethod
+    def _budget(cost: int) -> int:
+        """Return how many sweeps of `cost` multiplications may pass between two looks at all coordinates."""
+        return min(max(_ROUND // max(cost, 1), 10), 10_000)
 
     def _descend_on_gram(
         self,
@@ -103,8 +109,9 @@ class Sweeps:
         )
         done, first = sweep_gram(*shared, 1)
         change, sweeps = first, max(1, _WORK // max(working.size**2, 1))
-        while change > accuracy and done < _GRAM_SWEEPS:
-            count, change = sweep_gram(*shared, min(sweeps, _GRAM_SWEEPS))
+        budget = self._budget(working.size**2)
+        while change > accuracy and done < budget:
+            count, change = sweep_gram(*shared, min(sweeps, budget))
             done += count
         x[working] = v
         return first
