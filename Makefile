@@ -33,11 +33,13 @@ demo: $(VENV)/.with-demo
 
 test: examples tests
 
-# The examples of the docstrings run on what is installed, those of the guide where it lies.
+# The examples of the docstrings run on what is installed. Those of the guide run as copies: above them pytest would take
+# a checkout that is called like the package for the package.
 examples: $(VENV)/.with-test
 	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
-	python -P -m pytest README.md docs --doctest-glob="*.rst" --doctest-glob=README.md --ignore=docs/_build \
-	    --ignore=docs/auto_examples
+	rm -rf $(VENV)/examples && mkdir $(VENV)/examples && cp -r README.md docs/*.rst docs/user_guide $(VENV)/examples
+	cd $(VENV)/examples && python -P -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --doctest-glob="*.rst" \
+	    --doctest-glob=README.md
 
 tests: $(VENV)/.with-test
 	python -P -m pytest tests -m "not slow"

@@ -109,7 +109,7 @@ class Certificate:
 
     def compact(self) -> Certificate:
         """Return the same certificate without the arrays."""
-        return replace(self, byproducts={})
+        return replace(self, byproducts={}) if self.byproducts else self
 
     def with_lower(self, lower: float) -> Certificate:
         """Return this gap certificate with the better of its own and another proved lower bound."""

@@ -128,7 +128,10 @@ class Solution(Generic[X]):
 
     def compact(self) -> Solution[X]:
         """Return the solution without dual point, solver state and by-products: what an estimator keeps."""
-        return replace(self, dual=None, state=None, certificate=self.certificate.compact())
+        certificate = self.certificate.compact()
+        if self.dual is None and self.state is None and certificate is self.certificate:
+            return self
+        return replace(self, dual=None, state=None, certificate=certificate)
 
     @staticmethod
     def stack(solutions: Sequence[Solution[npt.NDArray[Any]]]) -> Solution[npt.NDArray[Any]]:

@@ -27,7 +27,7 @@ BACKENDS: Mapping[str, str] = {
 # Up to here the exact path is the quickest backend, or behind by milliseconds where the penalty is large. Beyond, a
 # breakpoint, which costs a pass over the design, is dearer than coordinate descent on well-conditioned data.
 _EXACT_PATH_RANK = 500
-_EXACT_PATH_ENTRIES = 1_000_000
+_EXACT_PATH_ENTRIES = 200_000
 
 
 def choose(problem: LassoProblem, qualified: Container[str]) -> tuple[str, str]:

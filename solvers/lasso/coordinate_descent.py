@@ -229,8 +229,26 @@ def _descend(
         if np.any(point.x[screened] != 0):
             engine.point = point = Point.at(engine.frame, np.where(screened, 0.0, point.x))
     support = np.flatnonzero(penalised & (point.x != 0))
+    wanted |= _likely_next(problem, engine, size, wanted)
     engine.add(np.union1d(support, _most_violating(problem, engine, size, np.flatnonzero(wanted), support.size)))
     return engine.working_set.descend(problem, point, target, newton=newton, effort=effort)
+
+
+def _likely_next(
+    problem: LassoProblem, engine: Engine, size: FloatArray, wanted: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return columns to add besides those wanted, so that a tall design's Gram matrix grows in few large blocks."""
+    extra = np.zeros_like(wanted)
+    n, p = engine.frame.A.shape
+    costly = engine.working_set.uncached(np.flatnonzero(wanted))
+    if n < p or costly.size == 0:
+        return extra
+    others = engine.working_set.uncached(np.flatnonzero(problem.penalised & ~wanted))
+    count = min(max(engine.working_set.size, _FEWEST_NEW) - costly.size, others.size)
+    if count > 0:
+        near = size[others] / np.maximum(problem.thresholds[others], _TINY)
+        extra[others[np.argpartition(-near, count - 1)[:count]]] = True
+    return extra
 
 
 def _most_violating(

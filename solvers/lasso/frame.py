@@ -212,11 +212,22 @@ class Frame:
         norms /= np.sqrt(self.n_samples)
         return norms
 
+    @cached_property
+    def _shares(self) -> FloatArray:
+        weight = np.ones(self.n_samples) if self.root_weight is None else np.square(self.root_weight)
+        return np.asarray(weight / weight.sum())
+
+    @cached_property
+    def _column_means(self) -> FloatArray:
+        return correlate(self.A, self._shares)
+
+    @cached_property
+    def _mean_response(self) -> float:
+        return float(self._shares @ np.asarray(self.y, dtype=np.float64))
+
     def intercept(self, v: FloatArray) -> float:
         """Return the best intercept for the coefficients `v`, 0 without one."""
-        if not self.fit_intercept:
-            return 0.0
-        return float(np.average(np.asarray(self.y, dtype=np.float64) - multiply(self.A, v), weights=self.sample_weight))
+        return float(self._mean_response - self._column_means @ v) if self.fit_intercept else 0.0
 
     def complete(self, v: FloatArray) -> FloatArray:
         """Return `v` with its free coefficients replaced by their least-squares values given the others."""
