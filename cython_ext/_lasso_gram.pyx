@@ -201,9 +201,20 @@ cdef void reset(Factor* f) noexcept nogil:
     f.size = 0
 
 
+cdef int append_independent(Restricted* p, Factor* f, int* columns, int count) noexcept nogil:
+    """Add columns at once, or one by one without the nearly dependent ones; return the worst that was met."""
+    cdef int k, status = append_columns(p, f, columns, count)
+    if status != _ILL_CONDITIONED or count == 1:
+        return status
+    for k in range(count):
+        if append_columns(p, f, columns + k, 1) == _FACTOR_FULL:
+            return _FACTOR_FULL
+    return _ILL_CONDITIONED
+
+
 cdef int follow_support(Restricted* p, Factor* f, int* pending) noexcept nogil:
-    """Bring the factor to the present support; return what append_columns says."""
-    cdef int i, j, status, count = 0
+    """Bring the factor to the present support, or to an independent part of it; return the worst that was met."""
+    cdef int i, j, status, worst = _CONVERGED, count = 0
     cdef double work = 0.0
     for i in range(f.size):
         if p.u[f.order[i]] == 0.0:
@@ -220,11 +231,15 @@ cdef int follow_support(Restricted* p, Factor* f, int* pending) noexcept nogil:
             pending[count] = j
             count += 1
             if count == f.block:
-                status = append_columns(p, f, pending, count)
-                if status != _CONVERGED:
+                status = append_independent(p, f, pending, count)
+                if status == _FACTOR_FULL:
                     return status
+                worst = status if status != _CONVERGED else worst
                 count = 0
-    return append_columns(p, f, pending, count) if count else _CONVERGED
+    if count:
+        status = append_independent(p, f, pending, count)
+        worst = status if status != _CONVERGED else worst
+    return worst
 
 
 cdef double line_search(Restricted* p, Factor* f, double* direction, double decrease, int* zeroed) noexcept nogil:
@@ -323,7 +338,7 @@ def solve_restricted(
     Returns
     -------
     status : int
-        CONVERGED, BUDGET, ILL_CONDITIONED or FACTOR_FULL.
+        CONVERGED, BUDGET, FACTOR_FULL, or ILL_CONDITIONED where Newton steps had to leave out columns.
     factored : int
         The size of the factor.
     gap : float
@@ -333,7 +348,7 @@ def solve_restricted(
     """
     cdef Restricted p
     cdef Factor f
-    cdef int rounds, status = _BUDGET
+    cdef int rounds, met, status = _BUDGET
     cdef double reached
     p.m, p.ld, p.gram = n_cached, gram.shape[0], &gram[0, 0]
     p.b, p.u, p.q, p.threshold, p.ridge = &b[0], &u[0], &q[0], &threshold[0], &ridge[0]
@@ -354,10 +369,12 @@ def solve_restricted(
                 reached = gap(&p)
                 if reached <= target:
                     break
-                status = follow_support(&p, &f, &pending[0])
-                if status != _CONVERGED:
+                met = follow_support(&p, &f, &pending[0])
+                if met == _FACTOR_FULL:
+                    status = _FACTOR_FULL
                     break
-                status = _BUDGET
+                # Newton steps on an independent part of the support still descend.
+                status = _ILL_CONDITIONED if met == _ILL_CONDITIONED else _BUDGET
                 newton(&p, &f, direction)
             reached = gap(&p)
         if reached <= target:

@@ -139,3 +139,18 @@ def test_one_column_and_zero_response():
     status, gap, rounds = p.run(5, target=0.0, newton=True)
     assert (status, gap, rounds) == (kernel.CONVERGED, 0.0, 0)
     np.testing.assert_array_equal(p.u, [0.0])
+
+
+def test_newton_steps_go_on_with_an_independent_part_of_the_support():
+    rng = np.random.default_rng(0)
+    design = rng.standard_normal((30, 8))
+    design[:, 7] = design[:, 0] * (1 + 1e-9)
+    p = Buffers(design, design @ np.arange(1.0, 9.0) + rng.standard_normal(30), 1e-3, 0.0)
+    p.u[:] = 0.1
+    p.q[:] = p.b - p.gram @ p.u
+    before = twin_gap(p.gram, p.b, p.u, p.threshold, p.ridge, False, p.yy)
+    status, gap, _ = p.run(10, newton=True)
+    assert status == kernel.ILL_CONDITIONED
+    assert p.factored == 7
+    assert p.factor_error() < 1e-12
+    assert gap < 1e-3 * before
