@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/ratios.py [WORKLOAD ...] [--repeats 5] [--seed 0]
 
 prints one row a workload. A peer runs with the largest of its tolerances 1e-4, 1e-6, ... whose worst certified gap
-meets the target; where none does, the row says which gap it reached. Compilation at run time is paid before the clock
-starts, except in the workload `cold_start`, which counts a new process.
+meets the target; where none does, the row says which gap it reached. In `dense_path_own_tol` the peer has the
+tolerance 1e-6, in its own scale, instead. Compilation at run time is paid before the clock starts, except in the
+workload `cold_start`, which counts a new process.
 """
 
 import argparse
@@ -27,17 +28,33 @@ TOLERANCES = [10.0**-k for k in range(4, 17, 2)]
 
 
 def workloads(seed):
-    """Name -> (data, grid of alpha_max / alpha, our solver, peer, target gap)."""
+    """Name -> (data, grid of alpha_max / alpha, our solver, peer, target gap, tolerance of the peer if it is fixed)."""
     hundred, twenty = np.geomspace(1, 100, 100), np.geomspace(1, 100, 20)
     table = {
-        "dense_path": (lambda: make_sparse_regression(random_state=seed), hundred, "estimand", "celer", 1e-6),
-        "dense_two": (lambda: make_sparse_regression(random_state=seed), [20.0, 100.0], "estimand", "skglm_cold", 1e-6),
+        "dense_path": (lambda: make_sparse_regression(random_state=seed), hundred, "estimand", "celer", 1e-6, None),
+        "dense_path_own_tol": (
+            lambda: make_sparse_regression(random_state=seed),
+            hundred,
+            "estimand",
+            "celer",
+            1e-6,
+            1e-6,
+        ),
+        "dense_two": (
+            lambda: make_sparse_regression(random_state=seed),
+            [20.0, 100.0],
+            "estimand",
+            "skglm_cold",
+            1e-6,
+            None,
+        ),
         "text_path": (
             lambda: make_text_regression(random_state=seed),
             np.geomspace(1, 100, 30),
             "estimand",
             "celer",
             1e-6,
+            None,
         ),
     }
     for design in ("walk", "common", "mixture", "rbf"):
@@ -47,6 +64,7 @@ def workloads(seed):
             "homotopy",
             "lars",
             1e-12,
+            None,
         )
     return table
 
@@ -75,11 +93,11 @@ def sufficient_tolerance(name, problem, alphas, target):
 
 
 def compare(name, workload, repeats):
-    make, grid, ours, peer, target = workload
+    make, grid, ours, peer, target, tol = workload
     data = make()
     problem = LassoProblem(A=data.X, y=data.y, alpha=1.0)
     alphas = problem.alpha_max() / np.asarray(grid)
-    tol = sufficient_tolerance(peer, problem, alphas, target)
+    tol = sufficient_tolerance(peer, problem, alphas, target) if tol is None else tol
     rows = [(timed(ours, problem, alphas, target), timed(peer, problem, alphas, tol)) for _ in range(repeats)]
     ratio = statistics.median(mine[0] / theirs[0] for mine, theirs in rows)
     mine, theirs = (statistics.median(row[side][0] for row in rows) for side in (0, 1))
