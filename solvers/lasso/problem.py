@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse.linalg import LinearOperator
 
-from ..base import Problem
 from ..certificate import Certificate
+from ..linear import PenalizedLinearProblem
 from .frame import FloatArray, Frame
 
 __all__ = ["LassoProblem"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LassoProblem(Problem[FloatArray]):
+class LassoProblem(PenalizedLinearProblem[FloatArray]):
     r"""The weighted Lasso and elastic net with free columns, over ``v`` and an intercept ``b`` that is profiled out.
 
     .. math:: P(v) = \min_b \frac{1}{2 \sum_i q_i} \sum_i q_i (y_i - a_i^\top v - b)^2
@@ -58,37 +55,12 @@ class LassoProblem(Problem[FloatArray]):
     """
 
     name: ClassVar[str] = "lasso"
-    words: ClassVar[frozenset[str]] = frozenset({"l2", "intercept", "free"})
 
-    A: Any
-    y: npt.NDArray[np.floating[Any]]
-    alpha: float
-    weights: FloatArray | None = None
-    l2: float = 0.0
     positive: bool = False
-    fit_intercept: bool = False
-    sample_weight: FloatArray | None = None
     frame: Frame | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        n, p = self.A.shape
-        if self.y.shape != (n,):
-            raise ValueError(f"y has shape {self.y.shape}, but A has {n} rows: y must have shape ({n},).")
-        for name, value in (("alpha", self.alpha), ("l2", self.l2)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value!r} must be a finite number of at least 0.")
-        if self.weights is not None:
-            if self.weights.shape != (p,):
-                raise ValueError(f"weights has shape {self.weights.shape}, but A has {p} columns.")
-            if not np.all(self.weights >= 0):
-                raise ValueError("weights must be at least 0 (0: no penalty, inf: excluded) and not NaN.")
-        if self.sample_weight is not None:
-            if self.sample_weight.shape != (n,):
-                raise ValueError(f"sample_weight has shape {self.sample_weight.shape}, but A has {n} rows.")
-            if not (np.all(np.isfinite(self.sample_weight)) and np.all(self.sample_weight >= 0)):
-                raise ValueError("sample_weight must be finite and at least 0.")
-            if not self.sample_weight.sum() > 0:
-                raise ValueError("sample_weight sums to 0: at least one row needs a positive weight.")
+        super().__post_init__()
         frame = self.frame
         if frame is None or not frame.matches(self.A, self.y, self.sample_weight, self.fit_intercept, self.free):
             frame = Frame(self.A, self.y, self.sample_weight, self.fit_intercept, self.free)
@@ -100,35 +72,6 @@ class LassoProblem(Problem[FloatArray]):
         assert self.frame is not None
         return self.frame
 
-    @cached_property
-    def omega(self) -> FloatArray:
-        """The penalty weights, ones by default, all 0 where nothing is penalised."""
-        p = self.A.shape[1]
-        omega = np.ones(p) if self.weights is None else np.asarray(self.weights, dtype=np.float64)
-        if self.alpha == 0 and self.l2 == 0:
-            omega = np.where(np.isinf(omega), omega, 0.0)
-        return omega
-
-    @cached_property
-    def free(self) -> npt.NDArray[np.intp]:
-        """The columns without any penalty."""
-        return np.flatnonzero(self.omega == 0)
-
-    @cached_property
-    def excluded(self) -> npt.NDArray[np.bool_]:
-        """The columns whose coefficient must be 0."""
-        return np.isinf(self.omega)
-
-    @cached_property
-    def penalised(self) -> npt.NDArray[np.bool_]:
-        """The columns that carry a penalty and are not excluded."""
-        return (self.omega > 0) & ~self.excluded
-
-    @cached_property
-    def thresholds(self) -> FloatArray:
-        """``alpha * omega``, with 0 for free and infinity for excluded columns."""
-        return np.where(self.excluded, np.inf, self.alpha * np.where(self.excluded, 0.0, self.omega))
-
     @property
     def scale(self) -> float:
         """``P(0)`` without free columns: half the mean square of the centred response, 1 where it is constant."""
@@ -136,18 +79,7 @@ class LassoProblem(Problem[FloatArray]):
 
     def needs(self) -> frozenset[str]:
         """Return the capability words of this instance."""
-        words = {
-            "sparse": sparse.issparse(self.A),
-            "operator": isinstance(self.A, LinearOperator),
-            "float32": self.A.dtype == np.float32,
-            "weights": bool(self.weights is not None and np.any((self.omega != 1) & (self.omega != 0))),
-            "free": self.free.size > 0,
-            "sample_weight": self.sample_weight is not None,
-            "positive": self.positive,
-            "l2": self.l2 > 0,
-            "intercept": self.fit_intercept,
-        }
-        return frozenset(word for word, needed in words.items() if needed)
+        return super().needs() | (frozenset({"positive"}) if self.positive else frozenset())
 
     def initial_point(self) -> FloatArray:
         """Return zeros."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from scipy import linalg, sparse, special
-from scipy.sparse.linalg import LinearOperator
+from scipy import linalg, special
 
-from ..base import Problem
 from ..certificate import Certificate
 from ..lasso.frame import FloatArray, correlate, dense_columns, multiply
+from ..linear import PenalizedLinearProblem
 
 __all__ = ["LogisticPoint", "LogisticProblem"]
 
@@ -46,7 +44,7 @@ class LogisticPoint(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LogisticProblem(Problem[LogisticPoint]):
+class LogisticProblem(PenalizedLinearProblem[LogisticPoint]):
     r"""Binary logistic regression with an l1 or elastic-net penalty, over ``v`` and an intercept ``b``.
 
     .. math:: P(v, b) = \frac{1}{\sum_i q_i} \sum_i q_i \log(1 + e^{-y_i (a_i^\top v + b)})
@@ -99,37 +97,11 @@ class LogisticProblem(Problem[LogisticPoint]):
     """
 
     name: ClassVar[str] = "logistic"
-    words: ClassVar[frozenset[str]] = frozenset({"l2", "intercept", "free"})
-
-    A: Any
-    y: FloatArray
-    alpha: float
-    weights: FloatArray | None = None
-    l2: float = 0.0
-    fit_intercept: bool = False
-    sample_weight: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        n, p = self.A.shape
-        if self.y.shape != (n,):
-            raise ValueError(f"y has shape {self.y.shape}, but A has {n} rows: y must have shape ({n},).")
+        super().__post_init__()
         if not np.all(np.abs(self.y) == 1):
             raise ValueError("y must hold the classes -1 and +1 only.")
-        for name, value in (("alpha", self.alpha), ("l2", self.l2)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value!r} must be a finite number of at least 0.")
-        if self.weights is not None:
-            if self.weights.shape != (p,):
-                raise ValueError(f"weights has shape {self.weights.shape}, but A has {p} columns.")
-            if not np.all(self.weights >= 0):
-                raise ValueError("weights must be at least 0 (0: no penalty, inf: excluded) and not NaN.")
-        if self.sample_weight is not None:
-            if self.sample_weight.shape != (n,):
-                raise ValueError(f"sample_weight has shape {self.sample_weight.shape}, but A has {n} rows.")
-            if not (np.all(np.isfinite(self.sample_weight)) and np.all(self.sample_weight >= 0)):
-                raise ValueError("sample_weight must be finite and at least 0.")
-            if not self.sample_weight.sum() > 0:
-                raise ValueError("sample_weight sums to 0: at least one row needs a positive weight.")
 
     @cached_property
     def row_weight(self) -> FloatArray:
@@ -138,35 +110,6 @@ class LogisticProblem(Problem[LogisticPoint]):
             return np.full(self.y.size, 1.0 / self.y.size)
         weight = np.asarray(self.sample_weight, dtype=np.float64)
         return np.asarray(weight / weight.sum())
-
-    @cached_property
-    def omega(self) -> FloatArray:
-        """The penalty weights, ones by default, all 0 where nothing is penalised."""
-        p = self.A.shape[1]
-        omega = np.ones(p) if self.weights is None else np.asarray(self.weights, dtype=np.float64)
-        if self.alpha == 0 and self.l2 == 0:
-            omega = np.where(np.isinf(omega), omega, 0.0)
-        return omega
-
-    @cached_property
-    def free(self) -> npt.NDArray[np.intp]:
-        """The columns without any penalty."""
-        return np.flatnonzero(self.omega == 0)
-
-    @cached_property
-    def excluded(self) -> npt.NDArray[np.bool_]:
-        """The columns whose coefficient must be 0."""
-        return np.isinf(self.omega)
-
-    @cached_property
-    def penalised(self) -> npt.NDArray[np.bool_]:
-        """The columns that carry a penalty and are not excluded."""
-        return (self.omega > 0) & ~self.excluded
-
-    @cached_property
-    def thresholds(self) -> FloatArray:
-        """``alpha * omega``, with 0 for free and infinity for excluded columns."""
-        return np.where(self.excluded, np.inf, self.alpha * np.where(self.excluded, 0.0, self.omega))
 
     @cached_property
     def free_basis(self) -> FloatArray:
@@ -190,20 +133,6 @@ class LogisticProblem(Problem[LogisticPoint]):
             return math.log(2.0)
         share = float(self.row_weight @ (self.y > 0))
         return float(special.entr(share) + special.entr(1 - share)) or 1.0
-
-    def needs(self) -> frozenset[str]:
-        """Return the capability words of this instance."""
-        words = {
-            "sparse": sparse.issparse(self.A),
-            "operator": isinstance(self.A, LinearOperator),
-            "float32": self.A.dtype == np.float32,
-            "weights": bool(self.weights is not None and np.any((self.omega != 1) & (self.omega != 0))),
-            "free": self.free.size > 0,
-            "sample_weight": self.sample_weight is not None,
-            "l2": self.l2 > 0,
-            "intercept": self.fit_intercept,
-        }
-        return frozenset(word for word, needed in words.items() if needed)
 
     def initial_point(self) -> LogisticPoint:
         """Return zeros with the best intercept, 0 where only one class has weight."""
