@@ -103,7 +103,9 @@ def other_estimators(advance: Callable[[], None]) -> Table:
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)
     size, size_test = np.log(X[:, 3]), np.log(X_test[:, 3])  # the area of the cells, from the other measurements
     others = np.delete(np.arange(X.shape[1]), [0, 2, 3])
-    table = Table(title="Breast cancer: 143 tumours held out", title_justify="left", box=box.SIMPLE)
+    table = Table(
+        title="Breast cancer: 143 tumours held out", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
     for column in ("model", "target", "features", "score", "proof", "value"):
         table.add_column(column, justify="left" if column in ("model", "target", "proof") else "right", no_wrap=True)
     fits = [
