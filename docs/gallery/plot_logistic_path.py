@@ -30,7 +30,7 @@ X, X_test = np.asfortranarray(scaler.transform(X)), scaler.transform(X_test)
 
 TOL = 1e-6
 problem = LogisticProblem(A=X, y=y, alpha=1.0, fit_intercept=True)
-alphas = problem.alpha_max() * np.geomspace(1, 1e-3, 40)
+alphas = problem.alpha_max() * np.geomspace(0.95, 1e-3, 40)
 solver, reason = resolve_solver("auto", problem)
 path = solver.path(problem, alphas, tol=TOL)
 print(f"{solver.name}: {sum(solution.converged for solution in path)} of {len(path)} points are proved to {TOL:.0e}")
@@ -61,7 +61,9 @@ middle.plot(alphas, training, color="0.5", label="training")
 middle.plot(alphas, held_out, color="tab:red", label="held out")
 middle.set(ylabel="log-loss", ylim=(0, None))
 middle.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-bottom.plot(alphas, [solution.certificate.relative for solution in path], ".", color="black", label="proved gap")
+bottom.plot(
+    alphas, [solution.certificate.relative for solution in path], ".", color="black", clip_on=False, label="proved gap"
+)
 bottom.axhline(TOL, color="tab:red", linestyle="--", linewidth=1, label="tolerance")
 bottom.set(yscale="log", ylabel="relative gap", xscale="log", xlabel="alpha", xlim=(alphas[0], alphas[-1]))
 bottom.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -8,7 +8,7 @@ Tibshirani (2004) with all monomials up to degree three of its ten measurements.
 """
 
 # %%
-# Six penalties, each over a grid of strengths, on the same ten splits into halves.
+# Five penalties, each over a grid of strengths, on the same ten splits into halves.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,7 +46,7 @@ def path(A, response, penalties):
 
 counts = {name: [] for name in families}
 errors = {name: [] for name in families}
-certified = {name: 0 for name in families}
+certified = dict.fromkeys(families, 0)
 for train, test in ShuffleSplit(10, test_size=0.5, random_state=0).split(X):
     monomials = make_pipeline(StandardScaler(), PolynomialFeatures(3, include_bias=False), StandardScaler())
     A, held_out = np.asfortranarray(monomials.fit_transform(X[train])), monomials.transform(X[test])
@@ -60,22 +60,30 @@ for train, test in ShuffleSplit(10, test_size=0.5, random_state=0).split(X):
 # %%
 # The strengths are matched so that a single standardised feature enters at the same correlation under every penalty.
 # All points pass their certificate: a proved gap for l1, and for the others that no single coefficient can be improved.
+# The smallest errors are looked up on the held-out halves themselves, to compare what each family could do at its best.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2))
 figure.set_layout_engine("constrained")
 for name in families:
-    count, error = np.mean(counts[name], axis=0), np.mean(errors[name], axis=0)
-    best = error.argmin()
-    total = len(counts[name]) * len(families[name])
-    print(
-        f"{name:16} {certified[name]} of {total} certified; best: {count[best]:5.1f} features, error {error[best]:.3f}"
-    )
-    left.plot(count, error, ".-", linewidth=1, markersize=5, label=name)
+    count, error, spread = np.mean(counts[name], axis=0), np.mean(errors[name], axis=0), np.std(errors[name], axis=0)
+    best, total = error.argmin(), len(counts[name]) * len(families[name])
+    print(f"{name:16} {certified[name]} of {total} certified; at its best {count[best]:4.1f} features, ", end="")
+    print(f"error {error[best]:.3f} (standard deviation over the splits {spread[best]:.3f})")
+    (line,) = left.plot(count, error, ".-", linewidth=1, markersize=4, label=name)
+    left.plot(count[best], error[best], "o", markersize=8, color=line.get_color(), markerfacecolor="none")
     right.plot(strengths, count, linewidth=1.5, label=name)
 left.set(xscale="log", xlabel="features in the model (mean of ten splits)", ylabel="held-out error / variance")
 right.set(xscale="log", xlabel="strength (threshold of one feature)", ylabel="features in the model")
+left.set_xticks([2, 5, 10, 20, 50], labels=["2", "5", "10", "20", "50"])
+right.set_xticks([20, 10, 5, 2], labels=["20", "10", "5", "2"])
 right.invert_xaxis()
 left.legend(frameon=False)
 for axes in (left, right):
+    axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
 plt.show()
+
+# %%
+# At their best (circles) the families differ by less than the errors vary between splits, but not in the number of
+# features that they need. On the other side l1 is the most forgiving: where the strength is chosen too small, its
+# error hardly rises, and those of the others do.
