@@ -37,6 +37,15 @@ class LassoPath:
         The intercepts.
     solutions : list of Solution
         The solutions with their certificates, in the problem's coordinates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand import lasso_path
+    >>> path = lasso_path(np.eye(2), np.array([3.0, -1.0]), alphas=[1.0, 0.5])
+    >>> path.coefs
+    array([[1., 2.],
+           [0., 0.]])
     """
 
     alphas: FloatArray

@@ -48,6 +48,18 @@ class Certificate:
         Raw numbers behind `value`.
     byproducts : mapping of str to object
         Arrays computed on the way that a solver may reuse; dropped from solutions.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is not in the list, or `scale` not positive and finite.
+
+    Examples
+    --------
+    >>> from estimand.solvers import Certificate
+    >>> certificate = Certificate.from_bounds("gap", 1.0, 1.5, scale=10.0, tol=0.1)
+    >>> certificate.value, certificate.relative, certificate.converged
+    (0.5, 0.05, True)
     """
 
     kind: str

@@ -214,7 +214,31 @@ def certify_once(
 ) -> Solution[X]:
     """Return the solution of a backend that does not own its loop, certified once at its end.
 
-    `stopped` is the status of a point that misses the tolerance.
+    Parameters
+    ----------
+    solver : Solver
+        The backend.
+    problem : Problem
+        Certifies the point.
+    x : array, or NamedTuple of arrays
+        The point.
+    tol : float
+        Relative tolerance.
+    n_iter : int
+        Passes that the backend reports.
+    dual : array or None
+        A candidate for the dual point.
+    stopped : str, default="stalled"
+        The status of a point that misses the tolerance.
+    message : str
+        What the backend has to say.
+    state : State or None
+        What the backend can reuse.
+
+    Returns
+    -------
+    Solution
+        Without a history.
     """
     certificate = problem.certify(x, dual, tol=tol)
     objective = problem.objective(x)

@@ -35,7 +35,23 @@ _registered: dict[tuple[str, str], type[Solver[Any, Any]]] = {}
 
 @dataclass(frozen=True)
 class SolverInfo:
-    """One line of the table of backends."""
+    """One line of the table of backends.
+
+    Parameters
+    ----------
+    problem, name : str
+        Names of the problem and of the backend.
+    guarantee : str
+        What :class:`Solver` means by it.
+    supports : tuple of str
+        Capability words.
+    requires : tuple of str
+        Optional packages.
+    available : bool
+        Whether the backend can be used on this machine.
+    note : str
+        Why not, with the line that installs what is missing.
+    """
 
     problem: str
     name: str

@@ -46,7 +46,22 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class CallbackState(Generic[X]):
-    """What a callback sees at a check; `x` is a read-only view that is valid during the call only."""
+    """What a callback sees at a check; `x` is a read-only view that is valid during the call only.
+
+    Parameters
+    ----------
+    n_iter : int
+        Passes of the main loop done so far.
+    seconds : float
+        Since the solver started.
+    objective : float
+        At `x`.
+    certificate : Certificate or None
+        That of `x`, with the best lower bound of the run; None at checks where the solver passed a running value of its
+        own and the problem was not asked.
+    x : array, or NamedTuple of arrays
+        The current point.
+    """
 
     n_iter: int
     seconds: float
@@ -63,6 +78,15 @@ class State:
     """What a solver may reuse at its next call: `data`, owned by the solver `owner` and computed from `arrays`.
 
     It is ignored unless the arrays are the same objects, so that an answer never depends on it.
+
+    Parameters
+    ----------
+    owner : str
+        Name of the solver.
+    arrays : tuple of arrays
+        What `data` was computed from.
+    data : object
+        Whatever the solver keeps.
     """
 
     owner: str
@@ -103,6 +127,21 @@ class Solution(Generic[X]):
         What the backend has to say beyond its status.
     state : State or None
         What the backend can reuse; never pickled.
+
+    Raises
+    ------
+    ValueError
+        If `status` is not in the list.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand import get_solver
+    >>> from estimand.solvers.lasso import LassoProblem
+    >>> problem = LassoProblem(A=np.eye(2), y=np.array([3.0, -1.0]), alpha=0.5)
+    >>> solution = get_solver("homotopy", "lasso").solve(problem, tol=1e-10)
+    >>> solution.status, solution.x.round(6).tolist(), solution.certificate.kind
+    ('converged', [2.0, 0.0], 'gap')
     """
 
     x: X

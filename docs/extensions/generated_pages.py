@@ -11,6 +11,8 @@ from tables import backends, problems, stub_names
 
 #: Module of a public name -> heading of its section; others are called like the module.
 SECTIONS = {"solvers": "Solvers and the registry"}
+#: Module -> public names of its submodules: what a function returns, and the test of plug-ins.
+FURTHER = {"estimators": ["lasso_path.LassoPath"], "solvers": ["testing.check_solver"]}
 
 
 def underlined(title: str, character: str) -> str:
@@ -42,13 +44,15 @@ def api_page() -> str:
         parts += [underlined(SECTIONS.get(section, section.capitalize()), "-"), autosummary("estimand", sorted(listed))]
     known = [name for listed in names.values() for name in listed]
     for module in modules:
-        own = own_names(module, known)
+        own = own_names(module, known) + FURTHER.get(module, [])
         if own:
             parts += [underlined(f"estimand.{module}", "-"), autosummary(f"estimand.{module}", own)]
-    for name, problem in problems().items():
+    for name in problems():
         module = f"estimand.solvers.{name}"
+        loaded = importlib.import_module(module)
+        stated = [item for item in loaded.__all__ if inspect.isclass(getattr(loaded, item)) and item != "PROBLEM"]
         solvers = [f"{cls.__module__.removeprefix(module + '.')}.{cls.__name__}" for cls in backends(name)]
-        parts += [underlined(module, "-"), autosummary(module, [problem.__name__, *solvers])]
+        parts += [underlined(module, "-"), autosummary(module, [*stated, *solvers])]
     return "\n".join(parts)
 
 

@@ -20,7 +20,14 @@ LABELS = {
 }
 TERMS = ("class", "cv", "estimator", "meta-estimator", "n_jobs", "random_state", "scorer")
 OBJECTS = {
-    "class": ("base.BaseEstimator", "linear_model.ElasticNet", "linear_model.Lasso", "pipeline.Pipeline"),
+    "class": (
+        "base.BaseEstimator",
+        "linear_model.ElasticNet",
+        "linear_model.Lasso",
+        "model_selection.GridSearchCV",
+        "multiclass.OneVsRestClassifier",
+        "pipeline.Pipeline",
+    ),
     "exception": ("exceptions.ConvergenceWarning", "exceptions.NotFittedError"),
     "function": ("set_config",),
 }

@@ -93,6 +93,21 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
     that is ill conditioned, a QR factorisation takes its place. A cold start far below the largest penalty goes through
     intermediate penalties. In residual form, epochs are extrapolated (Anderson acceleration), and Gap Safe rules
     (Ndiaye, Fercoq, Gramfort and Salmon 2017) exclude columns.
+
+    References
+    ----------
+    R. Tibshirani et al., "Strong rules for discarding predictors in lasso-type problems", JRSS B 74 (2012). M. Massias,
+    A. Gramfort and J. Salmon, "Celer: a fast solver for the Lasso with dual extrapolation", ICML (2018). E. Ndiaye,
+    O. Fercoq, A. Gramfort and J. Salmon, "Gap safe screening rules for sparsity enforcing penalties", JMLR 18 (2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.lasso import LassoProblem
+    >>> from estimand.solvers.lasso.coordinate_descent import CoordinateDescent
+    >>> problem = LassoProblem(A=np.eye(3), y=np.array([3.0, -1.0, 0.1]), alpha=0.2)
+    >>> CoordinateDescent().solve(problem, tol=1e-10).x.round(6) + 0.0
+    array([ 2.4, -0.4,  0. ])
     """
 
     name = "coordinate_descent"

@@ -37,6 +37,15 @@ class CVXPY(Solver[LassoProblem, FloatArray]):
     -----
     An interior point is never exactly zero: coefficients that the optimality conditions allow to vanish are set to
     zero afterwards. The solution is certified once, at the end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.lasso import LassoProblem
+    >>> from estimand.solvers.lasso.cvxpy import CVXPY
+    >>> problem = LassoProblem(A=np.eye(3), y=np.array([3.0, -1.0, 0.1]), alpha=0.2)
+    >>> CVXPY().solve(problem, tol=1e-7).x.round(3) + 0.0
+    array([ 2.4, -0.4,  0. ])
     """
 
     name = "cvxpy"

@@ -52,6 +52,25 @@ class LassoProblem(PenalizedLinearProblem[FloatArray]):
     -----
     The dual of the projected problem is searched along the ray of one residual, as in Massias, Gramfort and Salmon
     (2018), section 2, with the step that is best on it.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, and for strengths or weights out of range.
+
+    References
+    ----------
+    M. Massias, A. Gramfort and J. Salmon, "Celer: a fast solver for the Lasso with dual extrapolation", ICML (2018).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.lasso import LassoProblem
+    >>> problem = LassoProblem(A=np.eye(2), y=np.array([3.0, -1.0]), alpha=0.5)
+    >>> problem.objective(np.zeros(2)), problem.alpha_max()
+    (2.5, 1.5)
+    >>> problem.certify(np.array([2.0, 0.0]), tol=1e-8).converged
+    True
     """
 
     name: ClassVar[str] = "lasso"

@@ -22,6 +22,15 @@ class Sklearn(Adapter):
         Epochs of coordinate descent, of all attempts together.
     time_limit : float or None, default=None
         Seconds, looked at between attempts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.lasso import LassoProblem
+    >>> from estimand.solvers.lasso.sklearn import Sklearn
+    >>> problem = LassoProblem(A=np.eye(3), y=np.array([3.0, -1.0, 0.1]), alpha=0.2)
+    >>> Sklearn().solve(problem, tol=1e-8).x.round(4) + 0.0
+    array([ 2.4, -0.4,  0. ])
     """
 
     name = "sklearn"

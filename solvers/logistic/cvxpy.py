@@ -35,6 +35,17 @@ class CVXPY(Solver[LogisticProblem, LogisticPoint]):
     -----
     An interior point is never exactly zero: coefficients that the optimality conditions allow to vanish are set to
     zero afterwards. The solution is certified once, at the end; exponential cones reach relative gaps of about 1e-6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.logistic import LogisticProblem
+    >>> from estimand.solvers.logistic.cvxpy import CVXPY
+    >>> A, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([-1.0, 1.0, -1.0, 1.0])
+    >>> problem = LogisticProblem(A=A, y=y, alpha=0.1, fit_intercept=True)
+    >>> solution = CVXPY().solve(problem, tol=1e-5)
+    >>> solution.converged, solution.x.coef.round(1)
+    (True, array([0.5]))
     """
 
     name = "cvxpy"

@@ -34,6 +34,17 @@ class FISTA(Solver[LogisticProblem, LogisticPoint]):
     A. Beck and M. Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM
     Journal on Imaging Sciences 2 (2009), with backtracking. B. O'Donoghue and E. Candes, "Adaptive restart for
     accelerated gradient schemes", Foundations of Computational Mathematics 15 (2015), the gradient scheme.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.logistic import LogisticProblem
+    >>> from estimand.solvers.logistic.fista import FISTA
+    >>> A, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([-1.0, 1.0, -1.0, 1.0])
+    >>> problem = LogisticProblem(A=A, y=y, alpha=0.1, fit_intercept=True)
+    >>> solution = FISTA().solve(problem, tol=1e-5)
+    >>> solution.converged, solution.x.coef.round(1)
+    (True, array([0.5]))
     """
 
     name = "fista"

@@ -58,6 +58,17 @@ class NewtonCD(Solver[LogisticProblem, LogisticPoint]):
     J. Friedman, T. Hastie and R. Tibshirani, "Regularization paths for generalized linear models via coordinate
     descent", Journal of Statistical Software 33 (2010), section 3, for the quadratic models. M. Massias, A. Gramfort
     and J. Salmon, "Celer: a fast solver for the Lasso with dual extrapolation" (2018), section 3, for the working sets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.logistic import LogisticProblem
+    >>> from estimand.solvers.logistic.newton_cd import NewtonCD
+    >>> A, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([-1.0, 1.0, -1.0, 1.0])
+    >>> problem = LogisticProblem(A=A, y=y, alpha=0.1, fit_intercept=True)
+    >>> solution = NewtonCD().solve(problem, tol=1e-5)
+    >>> solution.converged, solution.x.coef.round(1)
+    (True, array([0.5]))
     """
 
     name = "newton_cd"

@@ -94,6 +94,17 @@ class LogisticProblem(PenalizedLinearProblem[LogisticPoint]):
     steps are the identity at a solution, so that the gap closes there. See S.-J. Kim, K. Koh, M. Lustig, S. Boyd and
     D. Gorinevsky, "An interior-point method for large-scale l1-regularized logistic regression", JMLR 8 (2007),
     section 3.3, for the rescaling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.logistic import LogisticPoint, LogisticProblem
+    >>> A, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([-1.0, 1.0, -1.0, 1.0])
+    >>> problem = LogisticProblem(A=A, y=y, alpha=0.3, fit_intercept=True)
+    >>> problem.alpha_max()
+    0.25
+    >>> problem.certify(LogisticPoint(np.zeros(1), np.zeros(1)), tol=1e-8).converged
+    True
     """
 
     name: ClassVar[str] = "logistic"

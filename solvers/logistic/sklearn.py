@@ -33,6 +33,17 @@ class Sklearn(Solver[LogisticProblem, LogisticPoint]):
     -----
     Scikit-learn's strength is ``C = 1 / (sum(q) (alpha + l2))``, its ``l1_ratio`` is ``alpha / (alpha + l2)``. Its
     tolerance counts in other units than the gap: a thousandth of `tol` is passed on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.solvers.logistic import LogisticProblem
+    >>> from estimand.solvers.logistic.sklearn import Sklearn
+    >>> A, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([-1.0, 1.0, -1.0, 1.0])
+    >>> problem = LogisticProblem(A=A, y=y, alpha=0.1, fit_intercept=True)
+    >>> solution = Sklearn().solve(problem, tol=1e-5)
+    >>> solution.converged, solution.x.coef.round(1)
+    (True, array([0.5]))
     """
 
     name = "sklearn"

@@ -42,6 +42,17 @@ class CoordinateDescent(Backend):
     ----------
     P. Breheny and J. Huang, "Coordinate descent algorithms for nonconvex penalized regression", Annals of Applied
     Statistics 5 (2011).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.penalties import MCP
+    >>> from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProblem
+    >>> from estimand.solvers.penalized_least_squares.coordinate_descent import CoordinateDescent
+    >>> A, y = np.sqrt(2) * np.eye(2), np.array([3.0, -0.5])
+    >>> problem = PenalizedLeastSquaresProblem(A=A, y=y, penalty=MCP(alpha=0.5))
+    >>> CoordinateDescent().solve(problem, tol=1e-8).x.round(4) + 0.0
+    array([2.1213, 0.    ])
     """
 
     name = "coordinate_descent"

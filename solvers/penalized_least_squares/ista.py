@@ -43,6 +43,17 @@ class ISTA(Backend):
     ----------
     I. Daubechies, M. Defrise and C. De Mol, "An iterative thresholding algorithm for linear inverse problems with a
     sparsity constraint", Comm. Pure and Applied Mathematics 57 (2004).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.penalties import MCP
+    >>> from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProblem
+    >>> from estimand.solvers.penalized_least_squares.ista import ISTA
+    >>> A, y = np.sqrt(2) * np.eye(2), np.array([3.0, -0.5])
+    >>> problem = PenalizedLeastSquaresProblem(A=A, y=y, penalty=MCP(alpha=0.5))
+    >>> ISTA().solve(problem, tol=1e-8).x.round(4) + 0.0
+    array([2.1213, 0.    ])
     """
 
     name = "ista"

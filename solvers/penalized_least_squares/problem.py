@@ -67,6 +67,29 @@ class PenalizedLeastSquaresProblem(Problem[FloatArray]):
     in the units of the response, where the second term only enters where ``v_j - z_j`` is a jump between two
     minimisers: there the first is the size of the threshold, and rounding would decide. It is zero if and only if no
     single coordinate can improve ``F`` beyond rounding, and says nothing of the distance to a global minimum.
+
+    Raises
+    ------
+    TypeError
+        If `penalty` is no penalty, or `A` neither an array nor a sparse matrix.
+    ValueError
+        For wrong shapes, and for weights out of range.
+
+    References
+    ----------
+    P. Breheny and J. Huang, "Coordinate descent algorithms for nonconvex penalized regression", Annals of Applied
+    Statistics 5 (2011).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.penalties import MCP
+    >>> from estimand.solvers.penalized_least_squares import PenalizedLeastSquaresProblem
+    >>> A, y = np.sqrt(2) * np.eye(2), np.array([3.0, -0.5])
+    >>> problem = PenalizedLeastSquaresProblem(A=A, y=y, penalty=MCP(alpha=0.5))
+    >>> certificate = problem.certify(np.array([y[0] / np.sqrt(2), 0.0]), tol=1e-8)
+    >>> certificate.kind, certificate.converged
+    ('fixed_point', True)
     """
 
     name: ClassVar[str] = "penalized_least_squares"

@@ -37,6 +37,10 @@ class SkGLM(Backend):
     -----
     skglm measures subgradients and not the gain of a coordinate: where two minimisers of a coordinate compete it may
     stop at a point that the certificate refuses. The first call compiles.
+
+    References
+    ----------
+    Q. Bertrand et al., "Beyond L1: faster and better sparse models with skglm", NeurIPS (2022).
     """
 
     name = "skglm"
