@@ -52,7 +52,8 @@ def dense_epochs(
 
 
 def sparse_epochs(
-    double[::1] data, int[::1] indices, int[::1] indptr, int[::1] columns, double[::1] mean_square,
+    const double[::1] data, const int[::1] indices, const int[::1] indptr, const int[::1] columns,
+    const double[::1] mean_square,
     double[::1, :] overlap, double[::1] coef, double[::1] residual, double[::1] shadow,
     double[::1] threshold, double[::1] ridge, bint positive, int n_epochs, double[:, ::1] iterates,
 ):

@@ -33,16 +33,18 @@ class InterruptedFit(KeyboardInterrupt):
 def fit_or_nothing(fit: Fit) -> Fit:
     """Decorate `fit` so that it validates the constructor's parameters and, if it raises, leaves nothing fitted.
 
-    A warning turned into an error by a filter, and Ctrl-C after a usable point was stored, keep the attributes.
+    A warning turned into an error by a filter, and Ctrl-C, keep the attributes once this fit has stored its solution.
     """
 
     @functools.wraps(fit)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = vars(self).get("solution_")
         try:
             self._validate_params()
             return fit(self, *args, **kwargs)
         except BaseException as error:
-            if not isinstance(error, (InterruptedFit, Warning)):
+            stored = vars(self).get("solution_") is not before
+            if not (stored and isinstance(error, (InterruptedFit, Warning))):
                 forget(self)
             raise
 

@@ -26,6 +26,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 
 _SAFE = (1e-100, 1e100)
+_FLOAT = np.finfo(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +56,13 @@ class LinearData:
 
     def l1(self, alpha: float) -> float:
         """Return the l1 strength that `alpha` becomes in the scaled coordinates."""
-        return math.ldexp(float(alpha), -self.x_exponent - self.y_exponent)
+        strength = _scaled(alpha, -self.x_exponent - self.y_exponent)
+        # Without any penalty a column would be free, of a sign constraint too.
+        return max(strength, float(_FLOAT.tiny)) if alpha > 0 else 0.0
 
     def l2(self, strength: float) -> float:
         """Return the squared-penalty strength in the scaled coordinates."""
-        return math.ldexp(float(strength), -2 * self.x_exponent)
+        return _scaled(strength, -2 * self.x_exponent)
 
     def strengths(self, alphas: npt.ArrayLike, l1_ratio: float) -> tuple[list[float], list[float]]:
         """Return the l1 and the squared-penalty strengths in the scaled coordinates for elastic-net penalties."""
@@ -67,12 +70,33 @@ class LinearData:
         return [self.l1(alpha * l1_ratio) for alpha in grid], [self.l2(alpha * (1 - l1_ratio)) for alpha in grid]
 
     def alpha(self, l1: float) -> float:
-        """Return the user's l1 strength that is `l1` in the scaled coordinates."""
-        return math.ldexp(l1, self.x_exponent + self.y_exponent)
+        """Return the user's l1 strength that is `l1` in the scaled coordinates.
+
+        Raises
+        ------
+        ValueError
+            If float64 cannot hold it.
+        """
+        try:
+            return math.ldexp(l1, self.x_exponent + self.y_exponent)
+        except OverflowError:
+            raise ValueError(
+                "X and y are so large that the penalties which set coefficients to 0 exceed float64: rescale them."
+            ) from None
 
     def coef(self, v: FloatArray) -> FloatArray:
-        """Return coefficients in the user's coordinates."""
-        return np.ldexp(v, self.y_exponent - self.x_exponent)
+        """Return coefficients in the user's coordinates.
+
+        Raises
+        ------
+        ValueError
+            If float64 cannot hold them.
+        """
+        with np.errstate(over="ignore"):
+            coef = np.ldexp(v, self.y_exponent - self.x_exponent)
+        if not np.all(np.isfinite(coef)):
+            raise ValueError("X is so small beside y that coefficients exceed float64: rescale X or y.")
+        return coef
 
     def gaps(self, values: npt.ArrayLike) -> FloatArray:
         """Return gaps in the user's coordinates: infinite where squares of the response are beyond float64."""
@@ -91,6 +115,23 @@ def _exponent(values: Any) -> int:
     if largest == 0.0 or _SAFE[0] <= largest <= _SAFE[1]:
         return 0
     return math.frexp(largest)[1]
+
+
+def _scaled(strength: float, exponent: int) -> float:
+    """Return ``strength * 2**exponent``, at most the largest float64."""
+    try:
+        return math.ldexp(float(strength), exponent)
+    except OverflowError:
+        return float(_FLOAT.max)
+
+
+def canonical(X: Any) -> Any:
+    """Return a sparse matrix with sorted indices and no duplicates; the user's own matrix is left as it is."""
+    if X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
 
 
 def _ldexp(values: Any, exponent: int) -> Any:
@@ -128,14 +169,13 @@ def validate_linear_data(
 def prepare_linear_data(X: Any, y: Any, sample_weight: Any = None) -> LinearData:
     """Bring data that is already validated into a safe range, contiguous and sorted."""
     if sparse.issparse(X):
-        X.sort_indices()
-        X.sum_duplicates()
+        X = canonical(X)
     elif not (X.flags.f_contiguous or X.flags.c_contiguous):
         X = np.asfortranarray(X)
     y = np.asarray(y, dtype=np.float64)
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not sample_weight.sum() > 0:
+        if not np.any(sample_weight > 0):
             raise ValueError("sample_weight sums to 0: at least one sample needs a positive weight.")
         sample_weight = np.ldexp(sample_weight, -math.frexp(float(sample_weight.max()))[1])
     x_exponent, y_exponent = _exponent(X), _exponent(y)

@@ -18,7 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from ..solvers import Solution, Solver
 from ..solvers.lasso import LassoProblem
 from ._base import SolverMixin, fit_or_nothing, report
-from ._linear import LinearData, LinearPredictorMixin, penalty_weights, validate_linear_data
+from ._linear import LinearData, LinearPredictorMixin, check_strength, penalty_weights, validate_linear_data
 from .lasso_path import alpha_grid, linear_problem, solve_path
 
 __all__ = ["ElasticNetCV", "LassoCV"]
@@ -31,6 +31,19 @@ def _rows(X: Any, rows: npt.NDArray[np.intp]) -> Any:
     if sparse.issparse(X):
         return X[rows]
     return X[rows] if X.flags.c_contiguous else np.take(X.T, rows, axis=1).T
+
+
+def _check_folds(folds: list[Any], sample_weight: FloatArray | None) -> None:
+    """Refuse folds in which nothing could be fitted, or no error measured."""
+    if sample_weight is None:
+        return
+    for number, fold in enumerate(folds):
+        for part, rows in zip(("training", "test"), fold, strict=True):
+            if not np.any(sample_weight[rows] > 0):
+                raise ValueError(
+                    f"All {part} rows of fold {number} of cv have sample_weight 0: drop the rows of weight 0, or pass "
+                    "a cv that spreads the others over the folds, such as KFold(shuffle=True)."
+                )
 
 
 def _fold_errors(
@@ -112,9 +125,11 @@ class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin):  # type: 
         ratios = self._l1_ratios()
         alpha_max = data.alpha(problem.alpha_max())
         grids = [alpha_grid(alpha_max / ratio, self.eps, self.alphas) for ratio in ratios]
+        check_strength(min(float(grid[-1]) for grid in grids), self.positive)
         strengths = [data.strengths(grid, ratio) for grid, ratio in zip(grids, ratios, strict=True)]
         self.solver_, choice = self._resolve(replace(problem, alpha=strengths[0][0][-1], l2=strengths[0][1][-1]))
         folds = list(check_cv(self.cv).split(data.X, data.y[:, 0], **(routed.splitter.split if routed else {})))
+        _check_folds(folds, data.sample_weight)
         jobs = (
             delayed(_fold_errors)(self.solver_, problem, train, test, l1, l2, self.tol)
             for l1, l2 in strengths

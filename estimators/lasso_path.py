@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_X_y
 from ..solvers import Solution, Solver, resolve_solver
 from ..solvers.lasso import LassoProblem
 from ._base import report
-from ._linear import LinearData, penalty_weights, prepare_linear_data
+from ._linear import LinearData, check_strength, penalty_weights, prepare_linear_data
 
 __all__ = ["LassoPath", "alpha_grid", "enet_path", "lasso_path", "solve_path"]
 
@@ -256,6 +256,7 @@ def enet_path(
         data, weights=penalty_weights(weights, X.shape[1]), positive=positive, fit_intercept=fit_intercept
     )
     grid = alpha_grid(data.alpha(problem.alpha_max()) / l1_ratio, eps, alphas)
+    check_strength(float(grid[-1]), positive)
     l1, l2 = data.strengths(grid, l1_ratio)
     chosen, choice = resolve_solver(solver, replace(problem, alpha=l1[-1], l2=l2[-1]), options={"max_iter": max_iter})
     solutions = [replace(each.compact(), choice=choice) for each in solve_path(chosen, problem, l1, l2, tol)]

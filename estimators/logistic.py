@@ -23,7 +23,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ..solvers import Solution, Solver
 from ..solvers.logistic import LogisticPoint, LogisticProblem
 from ._base import SolverMixin, fit_or_nothing, report
-from ._linear import LinearData, _exponent, _ldexp, penalty_weights
+from ._linear import LinearData, _exponent, _ldexp, canonical, penalty_weights
 
 __all__ = ["PenalizedLogisticRegression"]
 
@@ -207,12 +207,11 @@ class PenalizedLogisticRegression(ClassifierMixin, SolverMixin):  # type: ignore
             raise ValueError(f"y has only one class, {_listed(classes)}: logistic regression needs samples of two.")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            if not sample_weight.sum() > 0:
+            if not np.any(sample_weight > 0):
                 raise ValueError("sample_weight sums to 0: at least one sample needs a positive weight.")
         sample_weight = self._row_weights(classes, codes, sample_weight)
         if sparse.issparse(X):
-            X.sort_indices()
-            X.sum_duplicates()
+            X = canonical(X)
         elif not (X.flags.f_contiguous or X.flags.c_contiguous):
             X = np.asfortranarray(X)
         exponent = _exponent(X)

@@ -108,7 +108,8 @@ class PenalizedLinearProblem(Problem[X]):
     @cached_property
     def thresholds(self) -> FloatArray:
         """``alpha * omega``, with 0 for free and infinity for excluded columns."""
-        return np.where(self.excluded, np.inf, self.alpha * np.where(self.excluded, 0.0, self.omega))
+        with np.errstate(over="ignore"):  # beyond float64 a penalty excludes like an infinite one
+            return np.where(self.excluded, np.inf, self.alpha * np.where(self.excluded, 0.0, self.omega))
 
     def needs(self) -> frozenset[str]:
         """Return the capability words of this instance."""

@@ -7,6 +7,7 @@ working sets in `gram` and `residual`.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, TypeAlias
@@ -62,6 +63,15 @@ class Engine:
             self.gram_columns = min(self.gram_columns, wide, (frame.A.nnz + _SMALL) // max(n, 1))
         self.working_set: WorkingSet = GramWorkingSet(frame)
         self.point = Point(np.zeros(frame.A.shape[1]), frame.response, frame.correlation(frame.response))
+        self._claimed = threading.Lock()
+
+    def claim(self) -> bool:
+        """Take the engine for one run; False if another run has it, or was cut short amid an update."""
+        return self._claimed.acquire(blocking=False)
+
+    def release(self) -> None:
+        """Hand the engine back in a sound state."""
+        self._claimed.release()
 
     def add(self, columns: npt.NDArray[np.intp]) -> None:
         """Extend the working set, in residual form where a Gram matrix would be too large."""
@@ -139,6 +149,9 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
         """Descend until `problem` certifies the point."""
         frame = problem.view
         engine = self.cached(start, (frame,), lambda: Engine(frame, self.gram_max_bytes))
+        if not engine.claim():
+            engine = Engine(frame, self.gram_max_bytes)
+            engine.claim()
         x = frame.complete(_feasible(problem, self.start_point(problem, start)))
         target = max(_INNER * tol, _INNER_FLOOR) * problem.scale
         stalls, fresh, slow = 0, True, 0
@@ -160,6 +173,9 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
                 x = frame.complete(_descend(problem, engine, level, target, effort=slow, upper=run.upper))
             if run.certificate is not None:
                 engine.point = _certified_point(x, run.certificate)
+        if run.status == "interrupted":
+            return run.solution()
+        engine.release()
         return run.solution(state=State(self.name, arrays=(frame,), data=engine))
 
 
@@ -217,7 +233,7 @@ def _continue(problem: LassoProblem, engine: Engine) -> None:
     previous = _penalty_of(problem, engine.point)
     if not previous > _LONGEST_STEP * problem.alpha > 0:
         return
-    n_steps = math.ceil(math.log(previous / problem.alpha) / -math.log(_CONTINUATION_RATIO))
+    n_steps = math.ceil((math.log(previous) - math.log(problem.alpha)) / -math.log(_CONTINUATION_RATIO))
     for alpha in np.geomspace(previous, problem.alpha, min(n_steps, _MAX_CONTINUATION) + 1)[1:-1]:
         easier = replace(problem, alpha=float(alpha))
         target = _CONTINUATION_GAP * problem.scale

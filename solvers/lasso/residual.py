@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ _MEMORY = 6
 _POLISH_BUDGET = 1e7
 _SUSPECT = 1e-8
 _DEPENDENT = 1e-24
+#: Entries of the design that a kernel call may visit: about a tenth of a second.
+_ENTRIES_A_CALL = 3e7
 
 
 def extrapolate(iterates: FloatArray) -> FloatArray | None:
@@ -37,6 +40,17 @@ def extrapolate(iterates: FloatArray) -> FloatArray | None:
         return None
     total = float(mix.sum())
     return mix @ iterates[1:] / total if total != 0 and np.isfinite(total) else None
+
+
+def _run_epochs(
+    kernel: Callable[..., None], data: tuple[Any, ...], iterates: FloatArray, n_epochs: int, size: int
+) -> None:
+    """Run epochs over `size` entries in calls short enough for Ctrl-C; `iterates` receives the last points."""
+    chunk = max(1, int(_ENTRIES_A_CALL / max(size, 1)))
+    skipped = n_epochs - len(iterates)
+    for first in range(0, n_epochs, chunk):
+        last = min(first + chunk, n_epochs)
+        kernel(*data, last - first, iterates[max(first - skipped, 0) : max(last - skipped, 0)])
 
 
 class DenseWorkingSet:
@@ -69,9 +83,8 @@ class DenseWorkingSet:
         threshold, ridge = cache.penalties(problem)
         coef, residual = point.x[cache.columns] * cache.norms, point.projected.copy()
         iterates = np.empty((_MEMORY, cache.size))
-        _lasso_residual.dense_epochs(
-            cache.design, coef, residual, threshold, ridge, problem.positive, self.n_epochs, iterates
-        )
+        data = (cache.design, coef, residual, threshold, ridge, problem.positive)
+        _run_epochs(_lasso_residual.dense_epochs, data, iterates, self.n_epochs, cache.design.size)
         restricted = Restricted(cache.design, cache.frame.response, threshold, ridge, problem.positive, cache.frame)
         x[cache.columns] = restricted.improve(coef, iterates, effort=effort) / cache.norms
         return x
@@ -169,22 +182,11 @@ class SparseWorkingSet:
         threshold, ridge = problem.thresholds[chosen], np.full(chosen.size, problem.l2)
         coef, residual = point.x[chosen], point.projected.copy()
         iterates = np.empty((_MEMORY, chosen.size))
-        _lasso_residual.sparse_epochs(
-            self.design.data,
-            self._indices,
-            self._indptr,
-            chosen,
-            self.mean_square[chosen],
-            np.asfortranarray(self.overlap[:, chosen]),
-            coef,
-            residual,
-            np.zeros(self.overlap.shape[0]),
-            threshold,
-            ridge,
-            problem.positive,
-            self.n_epochs,
-            iterates,
-        )
+        overlap = np.asfortranarray(self.overlap[:, chosen])
+        entries = int((self._indptr[chosen + 1] - self._indptr[chosen]).sum()) + overlap.size
+        matrix = (self.design.data, self._indices, self._indptr, chosen, self.mean_square[chosen], overlap)
+        state = (coef, residual, np.zeros(overlap.shape[0]), threshold, ridge, problem.positive)
+        _run_epochs(_lasso_residual.sparse_epochs, (*matrix, *state), iterates, self.n_epochs, entries)
         if effort:
             columns = self.design[:, chosen]
             restricted = Restricted(columns, self.frame.response, threshold, ridge, problem.positive, self.frame)

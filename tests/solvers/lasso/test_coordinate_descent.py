@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from estimand.solvers.lasso import LassoProblem
+from estimand.solvers.lasso import LassoProblem, residual
 from estimand.solvers.lasso.coordinate_descent import CoordinateDescent, Engine
 from estimand.solvers.lasso.gram import GramWorkingSet
 from estimand.solvers.lasso.polish import polish
@@ -61,6 +61,32 @@ def test_state_changes_the_time_and_not_the_answer():
     assert CoordinateDescent().solve(other, start=first, tol=1e-10).state.data is not first.state.data
 
 
+def test_engine_in_use_or_cut_short_is_not_reused():
+    problem = make()
+    first = CoordinateDescent().solve(problem, tol=1e-8)
+    easier, inner = replace(problem, alpha=2 * problem.alpha), []
+
+    def solve_again(state):
+        if not inner:
+            inner.append(CoordinateDescent().solve(easier, start=first, tol=1e-10))
+
+    harder = replace(problem, alpha=problem.alpha / 2)
+    outer = CoordinateDescent().solve(harder, start=first, tol=1e-10, callback=solve_again)
+    assert outer.converged
+    assert inner[0].converged
+    assert inner[0].state.data is not outer.state.data
+
+    def press(state):
+        raise KeyboardInterrupt
+
+    interrupted = CoordinateDescent().solve(easier, start=outer, tol=1e-10, callback=press)
+    assert interrupted.status == "interrupted"
+    assert interrupted.state is None
+    again = CoordinateDescent().solve(easier, start=outer, tol=1e-10)
+    assert again.state.data is not outer.state.data
+    assert again.objective == pytest.approx(inner[0].objective, abs=1e-9 * problem.scale)
+
+
 def test_alpha_max_gives_exact_zeros_from_any_start():
     problem = make(fit_intercept=True)
     problem = replace(problem, alpha=problem.alpha_max() * (1 - 1e-14))
@@ -113,6 +139,15 @@ def test_working_set_copies_only_the_columns_it_looked_at():
     engine = CoordinateDescent().solve(problem, tol=1e-6).state.data
     assert isinstance(engine, Engine)
     assert engine.working_set.size < 800
+
+
+@pytest.mark.parametrize("density", [None, 0.1])
+def test_short_kernel_calls_give_the_same_answer(monkeypatch, density):
+    problem, solver = make(density=density, fit_intercept=True), CoordinateDescent(gram_max_bytes=0)
+    expected = solver.solve(problem, tol=1e-8)
+    for entries in (1, 70_000):
+        monkeypatch.setattr(residual, "_ENTRIES_A_CALL", entries)
+        np.testing.assert_array_equal(solver.solve(problem, tol=1e-8).x, expected.x)
 
 
 def test_time_limit_and_max_iter_are_honest():
