@@ -65,6 +65,8 @@ def _fold_errors(
         frame=None,
     )
     solutions = solve_path(solver, fold, l1, l2, tol)
+    if any(each.status == "interrupted" for each in solutions):
+        raise KeyboardInterrupt("the cross-validation was interrupted")  # the other folds are not to begin
     coefs = np.stack([each.x for each in solutions], axis=1)
     intercepts = np.array([fold.intercept(each.x) for each in solutions])
     residuals = problem.y[test][:, None] - _rows(problem.A, test) @ coefs - intercepts
@@ -137,7 +139,6 @@ class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin):  # type: 
         )
         results = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(jobs)
         solutions = [solution for _, path in results for solution in path]
-        report([solution for solution in solutions if solution.status == "interrupted"])
         errors = np.stack([fold for fold, _ in results])
         paths = np.moveaxis(errors.reshape(len(ratios), len(folds), -1), 1, 2)
         best_ratio, best = np.unravel_index(np.argmin(paths.mean(axis=2)), paths.shape[:2])

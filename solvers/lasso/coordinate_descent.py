@@ -147,6 +147,8 @@ class CoordinateDescent(Solver[LassoProblem, FloatArray]):
         callback: Callback | None = None,
     ) -> Solution[FloatArray]:
         """Descend until `problem` certifies the point."""
+        if self.gram_max_bytes < 0:
+            raise ValueError(f"gram_max_bytes={self.gram_max_bytes!r} must be at least 0 (0: no Gram matrix is kept).")
         frame = problem.view
         engine = self.cached(start, (frame,), lambda: Engine(frame, self.gram_max_bytes))
         if not engine.claim():

@@ -1,6 +1,7 @@
 """Data as the linear estimators receive it: memory that is not theirs, extreme scales, and fits that fail."""
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -143,6 +144,31 @@ def test_folds_without_weight_are_named():
         LassoCV(cv=4, alphas=3).fit(X, y, sample_weight=weight)
     with pytest.raises(ValueError, match=r"All training rows of fold 0 of cv have sample_weight 0"):
         LassoCV(cv=4, alphas=3).fit(X, y, sample_weight=1 - weight)
+
+
+class InterruptedOnce(CoordinateDescent):
+    """A solver that Ctrl-C hits at its first check, once."""
+
+    calls: ClassVar[list[float]] = []
+
+    def solve(self, problem, *, start=None, tol, callback=None):
+        self.calls.append(problem.alpha)
+
+        def press(state):
+            if len(self.calls) == 1:
+                raise KeyboardInterrupt
+
+        return super().solve(problem, start=start, tol=tol, callback=press)
+
+
+def test_ctrl_c_in_one_fold_stops_the_others():
+    X, y = data()
+    model = LassoCV(cv=3, alphas=4, solver=InterruptedOnce())
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert len(InterruptedOnce.calls) == 1
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 def test_warning_raised_as_an_error_before_the_solve_leaves_nothing_fitted():

@@ -150,6 +150,11 @@ def test_short_kernel_calls_give_the_same_answer(monkeypatch, density):
         np.testing.assert_array_equal(solver.solve(problem, tol=1e-8).x, expected.x)
 
 
+def test_negative_gram_memory_is_refused():
+    with pytest.raises(ValueError, match=r"gram_max_bytes=-1 must be at least 0"):
+        CoordinateDescent(gram_max_bytes=-1).solve(make(), tol=1e-6)
+
+
 def test_time_limit_and_max_iter_are_honest():
     problem = make()
     assert CoordinateDescent(time_limit=0.0).solve(problem, tol=1e-12).status == "time_limit"
