@@ -10,6 +10,8 @@ Tibshirani (2004) with all monomials up to degree three of its ten measurements.
 # %%
 # Five penalties, each over a grid of strengths, on the same ten splits into halves.
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
@@ -37,11 +39,8 @@ def path(A, response, penalties):
     """Solve for each penalty in turn, each from the solution before."""
     problem = PenalizedLeastSquaresProblem(A=A, y=response, penalty=penalties[0], fit_intercept=True)
     solver, _ = resolve_solver("auto", problem)
-    problems = [
-        PenalizedLeastSquaresProblem(A=A, y=response, penalty=each, fit_intercept=True, frame=problem.frame)
-        for each in penalties
-    ]
-    return [(each, solution) for each, solution in zip(problems, solver.solve_sequence(problems, tol=TOL), strict=True)]
+    problems = [replace(problem, penalty=each) for each in penalties]
+    return list(zip(problems, solver.solve_sequence(problems, tol=TOL), strict=True))
 
 
 counts = {name: [] for name in families}
@@ -65,10 +64,11 @@ for train, test in ShuffleSplit(10, test_size=0.5, random_state=0).split(X):
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2))
 figure.set_layout_engine("constrained")
 for name in families:
-    count, error, spread = np.mean(counts[name], axis=0), np.mean(errors[name], axis=0), np.std(errors[name], axis=0)
-    best, total = error.argmin(), len(counts[name]) * len(families[name])
-    print(f"{name:16} {certified[name]} of {total} certified; at its best {count[best]:4.1f} features, ", end="")
-    print(f"error {error[best]:.3f} (standard deviation over the splits {spread[best]:.3f})")
+    count, error = np.mean(counts[name], axis=0), np.mean(errors[name], axis=0)
+    best, total = error.argmin(), np.size(counts[name])
+    spread = np.std(errors[name], axis=0)[best]
+    print(f"{name:16} {certified[name]}/{total} certified, best {error[best]:.3f} (std {spread:.3f})", end=" ")
+    print(f"with {count[best]:4.1f} features")
     (line,) = left.plot(count, error, ".-", linewidth=1, markersize=4, label=name)
     left.plot(count[best], error[best], "o", markersize=8, color=line.get_color(), markerfacecolor="none")
     right.plot(strengths, count, linewidth=1.5, label=name)
