@@ -38,8 +38,8 @@ test: examples tests
 examples: $(VENV)/.with-test
 	cd $(VENV) && python -P -m pytest -p no:cacheprovider --doctest-modules --pyargs estimand
 	rm -rf $(VENV)/examples && mkdir $(VENV)/examples && cp -r README.md docs/*.rst docs/user_guide $(VENV)/examples
-	cd $(VENV)/examples && python -P -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --doctest-glob="*.rst" \
-	    --doctest-glob=README.md
+	cd $(VENV)/examples && python -P -m pytest -c /dev/null --rootdir=. --confcutdir=. -p no:cacheprovider \
+	    --doctest-glob="*.rst" --doctest-glob=README.md
 
 tests: $(VENV)/.with-test
 	python -P -m pytest tests -m "not slow"

@@ -71,7 +71,8 @@ def alpha_grid(alpha_max: float, eps: float, alphas: int | npt.ArrayLike) -> Flo
             raise ValueError(f"alphas={alphas} must be at least 1.")
         if not 0 < eps < 1:
             raise ValueError(f"eps={eps!r} must lie strictly between 0 and 1.")
-        largest = alpha_max if alpha_max > 0 else float(np.finfo(np.float64).resolution)
+        # Without any correlation every penalty gives the same zeros.
+        largest = alpha_max if alpha_max > 0 else 1.0
         return np.geomspace(largest, largest * eps, int(alphas))
     grid = check_array(alphas, ensure_2d=False, dtype=np.float64, input_name="alphas")
     if grid.ndim != 1 or np.any(grid < 0):

@@ -66,6 +66,10 @@ class Monitor(Generic[X]):
     ) -> None:
         if not tol >= 0:
             raise ValueError(f"tol={tol!r} must be at least 0.")
+        if not solver.max_iter >= 0:
+            raise ValueError(f"max_iter={solver.max_iter!r} of {solver!r} must be at least 0.")
+        if solver.time_limit is not None and not solver.time_limit >= 0:
+            raise ValueError(f"time_limit={solver.time_limit!r} of {solver!r} must be at least 0 seconds, or None.")
         self.solver, self.problem, self.tol, self.callback = solver, problem, tol, callback
         self.status: str | None = None
         self.message = ""

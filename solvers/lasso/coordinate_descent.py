@@ -44,7 +44,8 @@ _TINY = float(np.finfo(np.float64).tiny)
 _MAX_CONTINUATION = 60
 #: Once a working set is this much larger than a sparse column, residual updates touch less memory than a Gram matrix.
 _SPARSE_FACTOR = 4
-_SMALL = 1_000_000
+#: Entries of dense columns that are always allowed; beyond, twice as many as the sparse design has.
+_SMALL = 4_000_000
 #: Two passes that do not divide the gap by this call for more effort.
 _SLOW = 5.0
 
@@ -60,7 +61,7 @@ class Engine:
         if sparse.issparse(frame.A):
             n, p = frame.A.shape
             wide = int(_SPARSE_FACTOR * frame.A.nnz / max(p, 1))
-            self.gram_columns = min(self.gram_columns, wide, (frame.A.nnz + _SMALL) // max(n, 1))
+            self.gram_columns = min(self.gram_columns, wide, (2 * frame.A.nnz + _SMALL) // max(n, 1))
         self.working_set: WorkingSet = GramWorkingSet(frame)
         self.point = Point(np.zeros(frame.A.shape[1]), frame.response, frame.correlation(frame.response))
         self._claimed = threading.Lock()

@@ -225,6 +225,18 @@ class Frame:
     def _mean_response(self) -> float:
         return float(self._shares @ np.asarray(self.y, dtype=np.float64))
 
+    def is_dependent(self, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Tell which columns lie in the free span, up to rounding; for an operator, none."""
+        dependent = np.zeros(columns.size, dtype=np.bool_)
+        if isinstance(self.A, LinearOperator) or self.basis.shape[1] == 0:
+            return dependent
+        width = max(1, _BLOCK // max(1, self.n_samples))
+        for first in range(0, columns.size, width):
+            plain = self.weigh(dense_columns(self.A, columns[first : first + width]))
+            before, after = np.linalg.norm(plain, axis=0), np.linalg.norm(self.project(plain), axis=0)
+            dependent[first : first + width] = after <= _RANK_FLOOR * before
+        return dependent
+
     def intercept(self, v: FloatArray) -> float:
         """Return the best intercept for the coefficients `v`, 0 without one."""
         return float(self._mean_response - self._column_means @ v) if self.fit_intercept else 0.0

@@ -11,6 +11,8 @@ __all__ = ["polish"]
 
 _RANK_FLOOR = 1e-10
 _STEPS = 100
+#: Multiplications after which no further factorisation begins.
+_BUDGET = 1e9
 
 
 def polish(
@@ -46,11 +48,12 @@ def polish(
         design = np.vstack([design, np.diag(np.sqrt(response.size * ridge))])
         response = np.concatenate([response, np.zeros(coef.size)])
         threshold = threshold * ((response.size - coef.size) / response.size)
-    coef, full = coef.copy(), False
+    coef, full, work = coef.copy(), False, 0.0
     for _ in range(_STEPS):
         support = np.flatnonzero(coef)
-        if full or support.size == 0:
+        if full or support.size == 0 or work > _BUDGET:
             break
+        work += float(response.size) * support.size**2
         coef[support], full = _newton_step(design[:, support], response, coef[support], threshold[support], positive)
     return coef
 

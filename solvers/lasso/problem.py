@@ -225,14 +225,11 @@ class LassoProblem(PenalizedLinearProblem[FloatArray]):
         return bool(np.all(size * (1 - 1e-14) <= self.thresholds[self.penalised]))
 
     def alpha_max(self) -> float:
-        """Return the smallest `alpha` at which all penalised coefficients are 0.
-
-        Raises
-        ------
-        ValueError
-            If a column is penalised by `l2` alone, in which case there is none.
-        """
-        penalised = (self.omega > 0) & ~self.excluded
-        correlation = self.view.correlation(self.view.response)[penalised]
-        size = correlation if self.positive else np.abs(correlation)
-        return max(float((size / self.omega[penalised]).max(initial=0.0)), 0.0)
+        """Return the smallest `alpha` at which all penalised coefficients are 0; 0 where that is so at any `alpha`."""
+        columns = np.flatnonzero(self.penalised)
+        correlation = self.view.correlation(self.view.response)[columns]
+        ratio = (correlation if self.positive else np.abs(correlation)) / self.omega[columns]
+        if ratio.size and self.view.is_dependent(columns[[np.argmax(ratio)]]).any():
+            # What such columns correlate with is rounding noise, which must not pass for a penalty.
+            ratio[self.view.is_dependent(columns)] = 0.0
+        return max(float(ratio.max(initial=0.0)), 0.0)

@@ -20,7 +20,7 @@ __all__ = ["DenseWorkingSet", "SparseWorkingSet", "extrapolate"]
 
 _MEMORY = 6
 #: Multiplications that a factorisation may cost at the first slow pass; each further one doubles them.
-_POLISH_BUDGET = 1e7
+_POLISH_BUDGET = 1e6
 _SUSPECT = 1e-8
 _DEPENDENT = 1e-24
 #: Entries of the design that a kernel call may visit: about a tenth of a second.

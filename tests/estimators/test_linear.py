@@ -18,6 +18,7 @@ from estimand import (
     PenalizedRegressor,
     lasso_path,
 )
+from estimand.solvers.lasso import LassoProblem
 from estimand.solvers.lasso.coordinate_descent import CoordinateDescent
 
 ESTIMATORS = [
@@ -190,3 +191,13 @@ def test_warning_raised_as_an_error_after_the_solve_keeps_the_fit():
         with pytest.raises(ConvergenceWarning):
             model.fit(X, y)
     assert model.predict(X).shape == y.shape
+
+
+def test_columns_in_the_free_span_have_no_penalty_of_their_own():
+    X, y = np.ones((30, 3)), np.arange(30.0)
+    assert LassoProblem(A=X, y=y, alpha=1.0, fit_intercept=True).alpha_max() == 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LassoCV(cv=3).fit(X, y)
+    np.testing.assert_array_equal(model.coef_, 0.0)
+    assert model.intercept_ == pytest.approx(14.5)

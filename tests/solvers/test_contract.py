@@ -172,6 +172,14 @@ class TestMonitor:
         found = Halving(max_iter=3).solve(Square(), tol=1e-6)
         assert (found.status, found.n_iter, found.x[0]) == ("max_iter", 3, 0.125)
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [({"max_iter": -3}, "max_iter=-3 of Halving"), ({"time_limit": -1.0}, "time_limit=-1.0")],
+    )
+    def test_impossible_budgets(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            Halving(**options).solve(Square(), tol=1e-6)
+
     def test_time_limit(self):
         found = Halving(time_limit=0.05).solve(Square(), tol=0.0, step=0.99, pause=0.02)
         assert found.status == "time_limit"
