@@ -91,7 +91,7 @@ class SolverMixin(BaseEstimator):  # type: ignore[misc]
                     f"max_iter={options['max_iter']} has no effect: solver={self.solver!r} keeps its own "
                     f"max_iter={self.solver.max_iter}.",
                     UserWarning,
-                    stacklevel=4,
+                    stacklevel=6,
                 )
         return resolve_solver(self.solver, problem, options=options)
 

@@ -10,15 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval
 
-from ..solvers import Solution, Solver
+from ..solvers import Solver
 from ..solvers.lasso import LassoProblem
-from ._base import SolverMixin, fit_or_nothing, report
+from ._base import fit_or_nothing, report
+from ._least_squares import LeastSquaresRegressor
 from ._linear import (
     LinearData,
-    LinearPredictorMixin,
     check_strength,
     penalty_weights,
     validate_linear_data,
@@ -30,7 +29,7 @@ __all__ = ["ElasticNet", "Lasso"]
 FloatArray = npt.NDArray[np.float64]
 
 
-class _LassoBase(LinearPredictorMixin, MultiOutputMixin, RegressorMixin, SolverMixin):  # type: ignore[misc]
+class _LassoBase(LeastSquaresRegressor):
     """Fit of one weighted elastic net per target; the subclasses say how alpha splits."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -71,26 +70,17 @@ class _LassoBase(LinearPredictorMixin, MultiOutputMixin, RegressorMixin, SolverM
         data = validate_linear_data(self, X, y, sample_weight)
         warn_of_missing_penalty(self.alpha, data)
         weights = penalty_weights(self.weights, data.X.shape[1])
-        start = self._warm_start(data)
-        solutions, intercepts = [], []
-        for target in range(data.y.shape[1]):
-            problem = self._problem(data, target, weights)
-            solution = self._solve(problem, start=None if start is None else start[target])
-            solutions.append(solution)
-            intercepts.append(problem.intercept(solution.x))
-            if solution.status == "interrupted":
-                break
-        if len(solutions) < data.y.shape[1]:
-            raise KeyboardInterrupt("the fit was interrupted before every target had a solution")
-        self._store(data, solutions, intercepts)
+        solutions = self._fit_targets(data, lambda y: self._problem(data, y, weights))
+        gaps = data.gaps([solution.certificate.value for solution in solutions])
+        self.dual_gap_ = float(gaps[0]) if data.single_target else gaps
         report(solutions, stacklevel=4)
         return self
 
-    def _problem(self, data: LinearData, target: int, weights: FloatArray | None) -> LassoProblem:
+    def _problem(self, data: LinearData, y: FloatArray, weights: FloatArray | None) -> LassoProblem:
         l1, l2 = self._strengths()
         return LassoProblem(
             A=data.X,
-            y=np.ascontiguousarray(data.y[:, target]),
+            y=y,
             alpha=data.l1(l1),
             l2=data.l2(l2),
             weights=weights,
@@ -98,29 +88,6 @@ class _LassoBase(LinearPredictorMixin, MultiOutputMixin, RegressorMixin, SolverM
             fit_intercept=self.fit_intercept,
             sample_weight=data.sample_weight,
         )
-
-    def _warm_start(self, data: LinearData) -> FloatArray | None:
-        coef = getattr(self, "coef_", None) if self.warm_start else None
-        if coef is None:
-            return None
-        coef = np.atleast_2d(coef)
-        return data.scaled_coef(coef) if coef.shape == (data.y.shape[1], data.X.shape[1]) else None
-
-    def _store(self, data: LinearData, solutions: list[Solution[FloatArray]], intercepts: list[float]) -> None:
-        dtype = data.X.dtype
-        coef = np.stack([data.coef(solution.x) for solution in solutions]).astype(dtype)
-        intercept = np.ldexp(np.array(intercepts), data.y_exponent)
-        gap = data.gaps([solution.certificate.value for solution in solutions])
-        iterations = [solution.n_iter for solution in solutions]
-        if data.single_target:
-            self.coef_, self.intercept_ = coef[0], float(intercept[0])
-            self.dual_gap_: float | FloatArray = float(gap[0])
-            self.n_iter_: int | list[int] = iterations[0]
-            self.solution_ = solutions[0].compact()
-        else:
-            self.coef_, self.intercept_, self.dual_gap_ = coef, intercept, gap
-            self.n_iter_ = iterations
-            self.solution_ = Solution.stack(solutions)
 
 
 class Lasso(_LassoBase):

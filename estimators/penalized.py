@@ -11,21 +11,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import MultiOutputMixin, RegressorMixin, clone
+from sklearn.base import clone
 from sklearn.utils._param_validation import Interval
 
 from ..penalties import Penalty, make_penalty
-from ..solvers import Solution, Solver
+from ..solvers import Solver
 from ..solvers.penalized_least_squares import PenalizedLeastSquaresProblem
-from ._base import SolverMixin, fit_or_nothing, report
-from ._linear import LinearData, LinearPredictorMixin, penalty_weights, validate_linear_data
+from ._base import fit_or_nothing, report
+from ._least_squares import LeastSquaresRegressor
+from ._linear import LinearData, penalty_weights, validate_linear_data
 
 __all__ = ["PenalizedRegressor"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class PenalizedRegressor(LinearPredictorMixin, MultiOutputMixin, RegressorMixin, SolverMixin):  # type: ignore[misc]
+class PenalizedRegressor(LeastSquaresRegressor):
     r"""Linear regression with a separable penalty.
 
     Minimises, over the coefficients ``w`` and the intercept ``b``,
@@ -179,27 +180,19 @@ class PenalizedRegressor(LinearPredictorMixin, MultiOutputMixin, RegressorMixin,
         data = validate_linear_data(self, X, y, sample_weight)
         self._refuse_extremes(data)
         weights = penalty_weights(self.weights, data.X.shape[1])
-        start = self._warm_start(data)
-        solutions, intercepts = [], []
-        for target in range(data.y.shape[1]):
-            problem = PenalizedLeastSquaresProblem(
+        solutions = self._fit_targets(
+            data,
+            lambda response: PenalizedLeastSquaresProblem(
                 A=data.X,
-                y=np.ascontiguousarray(data.y[:, target]),
+                y=response,
                 penalty=penalty,
                 weights=weights,
                 positive=self.positive,
                 fit_intercept=self.fit_intercept,
                 sample_weight=data.sample_weight,
-            )
-            solution = self._solve(problem, start=None if start is None else start[target])
-            solutions.append(solution)
-            intercepts.append(problem.intercept(solution.x))
-            if solution.status == "interrupted":
-                break
-        if len(solutions) < data.y.shape[1]:
-            raise KeyboardInterrupt("the fit was interrupted before every target had a solution")
+            ),
+        )
         self.penalty_ = penalty
-        self._store(data, solutions, np.array(intercepts))
         report(solutions, stacklevel=4)
         return self
 
@@ -212,22 +205,3 @@ class PenalizedRegressor(LinearPredictorMixin, MultiOutputMixin, RegressorMixin,
                     f"{name} has entries of the order of 2**{exponent}; the squares of such numbers over- or "
                     f"underflow, and a penalty cannot be rescaled with the data: bring {name} into 1e-100 to 1e100."
                 )
-
-    def _warm_start(self, data: LinearData) -> FloatArray | None:
-        coef = getattr(self, "coef_", None) if self.warm_start else None
-        if coef is None:
-            return None
-        coef = np.atleast_2d(np.asarray(coef, dtype=np.float64))
-        return coef if coef.shape == (data.y.shape[1], data.X.shape[1]) else None
-
-    def _store(self, data: LinearData, solutions: list[Solution[FloatArray]], intercepts: FloatArray) -> None:
-        coef = np.stack([solution.x for solution in solutions]).astype(data.X.dtype)
-        iterations = [solution.n_iter for solution in solutions]
-        if data.single_target:
-            self.coef_, self.intercept_ = coef[0], float(intercepts[0])
-            self.n_iter_: int | list[int] = iterations[0]
-            self.solution_ = solutions[0].compact()
-        else:
-            self.coef_, self.intercept_ = coef, intercepts
-            self.n_iter_ = iterations
-            self.solution_ = Solution.stack(solutions)
