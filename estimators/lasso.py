@@ -5,6 +5,7 @@ Paths and cross-validation live beside this file; the mathematics in :mod:`estim
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ __all__ = ["ElasticNet", "Lasso"]
 FloatArray = npt.NDArray[np.float64]
 
 
-class _LassoBase(LeastSquaresRegressor):
+class _LassoBase(LeastSquaresRegressor, ABC):
     """Fit of one weighted elastic net per target; the subclasses say how alpha splits."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -44,9 +45,9 @@ class _LassoBase(LeastSquaresRegressor):
         "verbose": ["verbose"],
     }
 
+    @abstractmethod
     def _strengths(self) -> tuple[float, float]:
         """Return the strengths of the l1 and of the squared penalty."""
-        raise NotImplementedError
 
     @fit_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:

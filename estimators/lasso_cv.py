@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -74,7 +75,7 @@ def _fold_errors(
     return errors, [each.compact() for each in solutions]
 
 
-class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin):  # type: ignore[misc]
+class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin, ABC):  # type: ignore[misc]
     """Choice of the penalty by cross-validation; the subclasses say which l1 ratios are tried."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -91,8 +92,9 @@ class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin):  # type: 
         "verbose": ["verbose"],
     }
 
+    @abstractmethod
     def _l1_ratios(self) -> list[float]:
-        raise NotImplementedError
+        """Return the shares of the l1 penalty to try."""
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata is routed: to `fit` itself and to the splitter."""
@@ -158,8 +160,9 @@ class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin):  # type: 
         self.n_iter_ = final.n_iter
         self.solution_ = final
 
+    @abstractmethod
     def _store_paths(self, mse: FloatArray, grids: list[FloatArray], best_ratio: float) -> None:
-        raise NotImplementedError
+        """Store the errors and the grids in the shape that scikit-learn gives them."""
 
 
 class LassoCV(_LassoCVBase):

@@ -6,8 +6,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GroupKFold
 
 from estimand import (
     ElasticNet,
@@ -201,3 +203,14 @@ def test_columns_in_the_free_span_have_no_penalty_of_their_own():
         model = LassoCV(cv=3).fit(X, y)
     np.testing.assert_array_equal(model.coef_, 0.0)
     assert model.intercept_ == pytest.approx(14.5)
+
+
+def test_cross_validation_routes_groups_to_the_splitter():
+    X, y = data()
+    groups = np.repeat(np.arange(6), 10)
+    with config_context(enable_metadata_routing=True):
+        model = LassoCV(cv=GroupKFold(3), alphas=5).fit(X, y, groups=groups)
+    by_hand = LassoCV(cv=list(GroupKFold(3).split(X, y, groups)), alphas=5).fit(X, y)
+    np.testing.assert_array_equal(model.mse_path_, by_hand.mse_path_)
+    with pytest.raises(TypeError, match="groups"):
+        LassoCV().fit(X, y, groups=groups)
