@@ -92,9 +92,12 @@ class Certificate:
         parts: Mapping[str, float] | None = None,
         byproducts: Mapping[str, Any] | None = None,
     ) -> Certificate:
-        """Make a certificate whose value is ``upper - lower``, never below the rounding error of `upper`."""
-        floor = _EPS * abs(upper) if math.isfinite(upper) else 0.0  # an infeasible point is no rounding error
+        """Make a certificate whose value is ``upper - lower``, never below the rounding errors of the bounds.
+
+        These are at least the unit roundoff times `upper`, and as large as a lower bound is above it.
+        """
         value = upper - lower
+        floor = max(_EPS * abs(upper), -value) if math.isfinite(upper) else 0.0  # infeasibility is no rounding error
         if not math.isnan(value):
             value = max(value, floor)
         return cls(
@@ -128,7 +131,7 @@ class Certificate:
         if not lower > self.lower:
             return self
         tightened = Certificate.from_bounds(self.kind, lower, self.upper, scale=self.scale, tol=self.tol)
-        return replace(self, lower=lower, value=tightened.value)
+        return replace(self, lower=lower, value=tightened.value, floor=tightened.floor)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mappingproxy does not pickle.

@@ -74,6 +74,13 @@ class TestCertificate:
         assert certificate.value == certificate.floor == np.finfo(float).eps
         assert not certificate.converged
 
+    def test_bounds_that_cross_show_their_rounding_error(self):
+        certificate = Certificate.from_bounds("gap", 1.0 + 1e-12, 1.0, scale=1.0, tol=1e-14)
+        assert certificate.value == certificate.floor == pytest.approx(1e-12, rel=1e-3)
+        assert not certificate.converged
+        better = Certificate.from_bounds("gap", 0.5, 1.0, scale=1.0, tol=1e-14).with_lower(1.0 + 1e-12)
+        assert better.value == better.floor == certificate.value
+
     def test_infeasible_point_is_not_at_the_floor(self):
         certificate = Certificate.from_bounds("gap", 0.0, math.inf, scale=1.0, tol=1e-3)
         assert certificate.value == math.inf
