@@ -20,6 +20,7 @@ from .problem import LassoProblem
 __all__ = ["ColumnCache", "GramWorkingSet", "Point"]
 
 _BLOCK = 64
+_LARGE = 2000
 _DEPENDENT = 1e-12
 _LARGEST_FACTOR = 3000
 _ROUND_BUDGET = 10
@@ -103,10 +104,15 @@ class ColumnCache:
     def _reserve(self, size: int) -> None:
         if size <= self._capacity:
             return
-        self._capacity = min(max(2 * self._capacity, size, 64), self.place.size)
+        self._capacity = min(_capacity(self._capacity, size), self.place.size)
         self._columns = _grown(self._columns, (self._capacity,))
         self._norms = _grown(self._norms, (self._capacity,))
         self._design = _grown(self._design, (self._design.shape[0], self._capacity))
+
+
+def _capacity(before: int, size: int) -> int:
+    """Return how many columns to make room for: twice as many while that is little, a quarter more later."""
+    return max(2 * before if before < _LARGE else before + before // 4, size, 64)
 
 
 def _grown(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -155,7 +161,8 @@ class GramWorkingSet:
     def _reserve(self) -> None:
         if self.size <= self._capacity:
             return
-        before, self._capacity = self._capacity, min(max(2 * self._capacity, self.size, 64), self.cache.place.size)
+        before = self._capacity
+        self._capacity = min(_capacity(before, self.size), self.cache.place.size)
         self._gram = _grown(self._gram, (self._capacity, self._capacity))
         self._response = _grown(self._response, (self._capacity,))
         self._coef = _grown(self._coef, (self._capacity,))
