@@ -18,7 +18,9 @@ __all__ = [
     "LinearPredictorMixin",
     "check_strength",
     "penalty_weights",
+    "prepare_design",
     "prepare_linear_data",
+    "row_weights",
     "validate_linear_data",
     "warn_of_missing_penalty",
 ]
@@ -125,7 +127,7 @@ def _scaled(strength: float, exponent: int) -> float:
         return float(_FLOAT.max)
 
 
-def canonical(X: Any) -> Any:
+def _canonical(X: Any) -> Any:
     """Return a sparse matrix with sorted indices and no duplicates; the user's own matrix is left as it is."""
     if X.has_canonical_format:
         return X
@@ -166,22 +168,39 @@ def validate_linear_data(
     return prepare_linear_data(X, y, sample_weight)
 
 
-def prepare_linear_data(X: Any, y: Any, sample_weight: Any = None) -> LinearData:
-    """Bring data that is already validated into a safe range, contiguous and sorted."""
+def prepare_design(X: Any) -> tuple[Any, int]:
+    """Bring a design that is already validated into a safe range, contiguous or canonical; return its exponent too."""
     if sparse.issparse(X):
-        X = canonical(X)
+        X = _canonical(X)
     elif not (X.flags.f_contiguous or X.flags.c_contiguous):
         X = np.asfortranarray(X)
-    y = np.asarray(y, dtype=np.float64)
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not np.any(sample_weight > 0):
-            raise ValueError("sample_weight sums to 0: at least one sample needs a positive weight.")
-        sample_weight = np.ldexp(sample_weight, -math.frexp(float(sample_weight.max()))[1])
-    x_exponent, y_exponent = _exponent(X), _exponent(y)
+    exponent = _exponent(X)
+    return _ldexp(X, exponent), exponent
+
+
+def row_weights(sample_weight: Any, X: Any) -> FloatArray | None:
+    """Validate sample weights and scale them to at most 1 by a power of two.
+
+    Raises
+    ------
+    ValueError
+        If they are negative, not finite, of a wrong length, or all 0.
+    """
+    if sample_weight is None:
+        return None
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not np.any(weight > 0):
+        raise ValueError("sample_weight sums to 0: at least one sample needs a positive weight.")
+    return np.asarray(np.ldexp(weight, -math.frexp(float(weight.max()))[1]))
+
+
+def prepare_linear_data(X: Any, y: Any, sample_weight: Any = None) -> LinearData:
+    """Bring data that is already validated into a safe range, contiguous and sorted."""
+    y, sample_weight = np.asarray(y, dtype=np.float64), row_weights(sample_weight, X)
+    (X, x_exponent), y_exponent = prepare_design(X), _exponent(y)
     single_target = y.ndim == 1
     return LinearData(
-        X=_ldexp(X, x_exponent),
+        X=X,
         y=_ldexp(y.reshape(y.shape[0], -1), y_exponent),
         sample_weight=sample_weight,
         x_exponent=x_exponent,

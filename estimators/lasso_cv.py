@@ -20,7 +20,7 @@ from ..solvers import Solution, Solver
 from ..solvers.lasso import LassoProblem
 from ._base import SolverMixin, fit_or_nothing, report
 from ._linear import LinearData, LinearPredictorMixin, check_strength, penalty_weights, validate_linear_data
-from .lasso_path import alpha_grid, linear_problem, solve_path
+from .lasso_path import alpha_grid, lasso_problem, solve_path
 
 __all__ = ["ElasticNetCV", "LassoCV"]
 
@@ -125,7 +125,7 @@ class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin, ABC):  # t
         routed = process_routing(self, "fit", sample_weight=sample_weight, **params) if params else None
         data = validate_linear_data(self, X, y, sample_weight, multi_output=False)
         weights = penalty_weights(self.weights, data.X.shape[1])
-        problem = linear_problem(data, weights=weights, positive=self.positive, fit_intercept=self.fit_intercept)
+        problem = lasso_problem(data, weights=weights, positive=self.positive, fit_intercept=self.fit_intercept)
         ratios = self._l1_ratios()
         alpha_max = data.alpha(problem.alpha_max())
         grids = [alpha_grid(alpha_max / ratio, self.eps, self.alphas) for ratio in ratios]

@@ -92,21 +92,12 @@ def solve_path(
     return solver.solve_sequence(problems, tol=tol)
 
 
-def linear_problem(
-    data: LinearData,
-    *,
-    weights: FloatArray | None,
-    positive: bool,
-    fit_intercept: bool,
-    l1: float = 1.0,
-    l2: float = 0.0,
-) -> LassoProblem:
-    """State the problem of the first target of `data`."""
+def lasso_problem(data: LinearData, *, weights: FloatArray | None, positive: bool, fit_intercept: bool) -> LassoProblem:
+    """State the problem of the only target of `data`, for a path to replace its strengths."""
     return LassoProblem(
         A=data.X,
         y=np.ascontiguousarray(data.y[:, 0]),
-        alpha=l1,
-        l2=l2,
+        alpha=1.0,
         weights=weights,
         positive=positive,
         fit_intercept=fit_intercept,
@@ -253,7 +244,7 @@ def enet_path(
         raise ValueError(f"l1_ratio={l1_ratio!r} must lie in (0, 1]: at 0 no penalty makes a coefficient exactly 0.")
     X, y = check_X_y(X, y, accept_sparse=["csc", "csr"], dtype=[np.float64, np.float32], y_numeric=True)
     data = prepare_linear_data(X, y, sample_weight)
-    problem = linear_problem(
+    problem = lasso_problem(
         data, weights=penalty_weights(weights, X.shape[1]), positive=positive, fit_intercept=fit_intercept
     )
     grid = alpha_grid(data.alpha(problem.alpha_max()) / l1_ratio, eps, alphas)

@@ -5,25 +5,24 @@ The mathematics lives in :mod:`estimand.solvers.logistic`.
 
 from __future__ import annotations
 
-import math
 import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse, special
+from scipy import special
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..solvers import Solution, Solver
 from ..solvers.logistic import LogisticPoint, LogisticProblem
 from ._base import SolverMixin, fit_or_nothing, report
-from ._linear import LinearData, _exponent, _ldexp, canonical, penalty_weights
+from ._linear import LinearData, penalty_weights, prepare_design, row_weights
 
 __all__ = ["PenalizedLogisticRegression"]
 
@@ -205,18 +204,10 @@ class PenalizedLogisticRegression(ClassifierMixin, SolverMixin):  # type: ignore
             )
         if classes.size < 2:
             raise ValueError(f"y has only one class, {_listed(classes)}: logistic regression needs samples of two.")
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            if not np.any(sample_weight > 0):
-                raise ValueError("sample_weight sums to 0: at least one sample needs a positive weight.")
-        sample_weight = self._row_weights(classes, codes, sample_weight)
-        if sparse.issparse(X):
-            X = canonical(X)
-        elif not (X.flags.f_contiguous or X.flags.c_contiguous):
-            X = np.asfortranarray(X)
-        exponent = _exponent(X)
+        sample_weight = self._row_weights(classes, codes, row_weights(sample_weight, X))
+        X, exponent = prepare_design(X)
         data = LinearData(
-            X=_ldexp(X, exponent),
+            X=X,
             y=np.where(codes == 1, 1.0, -1.0),
             sample_weight=sample_weight,
             x_exponent=exponent,
@@ -232,7 +223,6 @@ class PenalizedLogisticRegression(ClassifierMixin, SolverMixin):  # type: ignore
         if sample_weight is None and self.class_weight is None:
             return None
         weight = np.ones(codes.size) if sample_weight is None else sample_weight
-        weight = np.ldexp(weight, -math.frexp(float(weight.max()))[1])
         totals = np.bincount(codes, weight, minlength=2)
         if isinstance(self.class_weight, dict):
             factors = compute_class_weight(self.class_weight, classes=classes, y=classes[codes])

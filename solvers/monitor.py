@@ -130,7 +130,7 @@ class Monitor(Generic[X]):
         if self._last_certified:
             certificate = self._certify(x, dual)
             shown = certificate.value
-            objective = certificate.upper if certificate.upper < math.inf else self.problem.objective(x)
+            objective = self._objective(x, certificate)
             if certificate.converged:
                 self.status = "converged"
             elif certificate.value <= certificate.floor:
@@ -171,8 +171,7 @@ class Monitor(Generic[X]):
         return Solution(
             x=x,
             dual=self._lower_dual if certificate.kind == "gap" else dual,
-            # A gap's upper bound is the objective of its point.
-            objective=certificate.upper if self._proves_objective(certificate) else self.problem.objective(x),
+            objective=self._objective(x, certificate),
             certificate=certificate.compact(),
             status=status,
             n_iter=self.n_iter,
@@ -182,8 +181,11 @@ class Monitor(Generic[X]):
             state=state,
         )
 
-    def _proves_objective(self, certificate: Certificate) -> bool:
-        return certificate.kind == "gap" and self.problem.sense == "min" and math.isfinite(certificate.upper)
+    def _objective(self, x: X, certificate: Certificate) -> float:
+        """Return the objective at a certified point: a gap's upper bound is that already."""
+        if certificate.kind == "gap" and self.problem.sense == "min" and math.isfinite(certificate.upper):
+            return certificate.upper
+        return self.problem.objective(x)
 
     def _refute_claim(self) -> None:
         self._claim_factor /= 10

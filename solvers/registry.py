@@ -157,7 +157,7 @@ def _problem_name(problem: Problem[Any] | type[Problem[Any]] | str) -> str:
 
 
 def register_solver(cls: type[Solver[Any, Any]]) -> type[Solver[Any, Any]]:
-    """Add a backend for this session; usable as a decorator.
+    """Add a backend until the interpreter exits; usable as a decorator.
 
     Raises
     ------

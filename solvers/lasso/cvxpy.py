@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
-from ...exceptions import SolverError
-from ..base import Solver
+from ..conic import ConicSolver
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from .frame import FloatArray
@@ -19,7 +18,7 @@ from .problem import LassoProblem
 __all__ = ["CVXPY"]
 
 
-class CVXPY(Solver[LassoProblem, FloatArray]):
+class CVXPY(ConicSolver[LassoProblem, FloatArray]):
     """Interior-point solution through cvxpy.
 
     Parameters
@@ -54,19 +53,7 @@ class CVXPY(Solver[LassoProblem, FloatArray]):
     supports: ClassVar[frozenset[str]] = frozenset(
         {"sparse", "float32", "weights", "free", "sample_weight", "positive", "l2", "intercept"}
     )
-    requires = ("cvxpy",)
-
-    def __init__(
-        self,
-        conic_solver: str = "CLARABEL",
-        max_iter: int = 200,
-        time_limit: float | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.conic_solver = conic_solver
-        self.max_iter = max_iter
-        self.time_limit = time_limit
-        self.verbose = verbose
+    accuracy = 1e-13
 
     def solve(
         self,
@@ -109,17 +96,12 @@ class CVXPY(Solver[LassoProblem, FloatArray]):
         if problem.l2:
             objective = objective + cp.sum_squares(cp.multiply(np.sqrt(problem.l2 / 2) / norms, v))
         task = cp.Problem(cp.Minimize(objective), constraints)
-        try:
-            with warnings.catch_warnings():
-                # The certificate says how accurate the point is.
-                warnings.filterwarnings("ignore", message="Solution may be inaccurate")
-                task.solve(solver=self.conic_solver, verbose=self.verbose, **self._options())
-        except cp.error.SolverError as error:
-            raise SolverError(f"{self.conic_solver} failed: {error}") from error
-        if v.value is None:
-            raise SolverError(f"{self.conic_solver} returned no point: status {task.status!r}.")
+        with warnings.catch_warnings():
+            # The certificate says how accurate the point is.
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+            n_iter = self._run(task)
         x[kept] = scale * v.value / norms
-        return x, int(task.solver_stats.num_iters or 0)
+        return x, n_iter
 
     @staticmethod
     def _norms(A: Any) -> FloatArray:
@@ -127,13 +109,6 @@ class CVXPY(Solver[LassoProblem, FloatArray]):
         largest = np.asarray(largest.toarray() if sparse.issparse(largest) else largest).ravel()
         # Powers of two lose no digits, and the largest entry cannot underflow as a sum of squares can.
         return np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1])
-
-    def _options(self) -> dict[str, Any]:
-        if self.conic_solver != "CLARABEL":
-            return {}
-        tight = {f"tol_{word}": 1e-13 for word in ("gap_abs", "gap_rel", "feas")}
-        limit = {} if self.time_limit is None else {"time_limit": float(self.time_limit)}
-        return {**tight, **limit, "max_iter": self.max_iter}
 
     @staticmethod
     def _clean(problem: LassoProblem, x: FloatArray) -> FloatArray:

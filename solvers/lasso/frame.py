@@ -199,18 +199,23 @@ class Frame:
         p = self.A.shape[1]
         if isinstance(self.A, LinearOperator):
             return np.ones(p)
-        norms = np.zeros(p)
-        if sparse.issparse(self.A) and not self.basis.shape[1]:
-            weight = np.ones(self.n_samples) if self.root_weight is None else self.root_weight
-            return np.sqrt(np.asarray(self.A.astype(np.float64).power(2).T @ weight**2).ravel() / self.n_samples)
+        return self._projected_norms(np.arange(p)) if self.basis.shape[1] else self.root_mean_squares
+
+    def is_dependent(self, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Tell which columns lie in the free span, up to rounding; for an operator, none."""
+        if isinstance(self.A, LinearOperator) or self.basis.shape[1] == 0:
+            return np.zeros(columns.size, dtype=np.bool_)
+        return np.asarray(self._projected_norms(columns) == 0)
+
+    def _projected_norms(self, columns: npt.NDArray[np.intp]) -> FloatArray:
+        """Return root mean squares after projection, in blocks; 0 where only rounding noise is left."""
+        norms = np.zeros(columns.size)
         width = max(1, _BLOCK // max(1, self.n_samples))
-        for first in range(0, p, width):
-            block = np.arange(first, min(first + width, p))
-            plain = self.weigh(dense_columns(self.A, block))
+        for first in range(0, columns.size, width):
+            plain = self.weigh(dense_columns(self.A, columns[first : first + width]))
             before, after = np.linalg.norm(plain, axis=0), np.linalg.norm(self.project(plain), axis=0)
-            norms[block] = np.where(after > _RANK_FLOOR * before, after, 0.0)
-        norms /= np.sqrt(self.n_samples)
-        return norms
+            norms[first : first + width] = np.where(after > _RANK_FLOOR * before, after, 0.0)
+        return np.asarray(norms / np.sqrt(self.n_samples))
 
     @cached_property
     def _shares(self) -> FloatArray:
@@ -224,18 +229,6 @@ class Frame:
     @cached_property
     def _mean_response(self) -> float:
         return float(self._shares @ np.asarray(self.y, dtype=np.float64))
-
-    def is_dependent(self, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-        """Tell which columns lie in the free span, up to rounding; for an operator, none."""
-        dependent = np.zeros(columns.size, dtype=np.bool_)
-        if isinstance(self.A, LinearOperator) or self.basis.shape[1] == 0:
-            return dependent
-        width = max(1, _BLOCK // max(1, self.n_samples))
-        for first in range(0, columns.size, width):
-            plain = self.weigh(dense_columns(self.A, columns[first : first + width]))
-            before, after = np.linalg.norm(plain, axis=0), np.linalg.norm(self.project(plain), axis=0)
-            dependent[first : first + width] = after <= _RANK_FLOOR * before
-        return dependent
 
     def intercept(self, v: FloatArray) -> float:
         """Return the best intercept for the coefficients `v`, 0 without one."""

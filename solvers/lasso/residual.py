@@ -151,7 +151,7 @@ class SparseWorkingSet:
         self.design = design
         self._indices, self._indptr = design.indices.astype(np.int32), design.indptr.astype(np.int32)
         self.overlap = np.asfortranarray((design.T @ frame.basis).T)
-        raw = np.asarray(design.power(2).sum(axis=0)).ravel()
+        raw = frame.n_samples * np.square(frame.root_mean_squares)
         squares = raw - np.square(self.overlap).sum(axis=0)
         # A column close to the free span cancels: its norm is computed from the column itself.
         for j in np.flatnonzero((raw > 0) & (squares <= _SUSPECT * raw)):

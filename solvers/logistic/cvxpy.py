@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
-from ...exceptions import SolverError
-from ..base import Solver
+from ..conic import ConicSolver
 from ..lasso.frame import correlate, dense_columns
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
@@ -17,7 +16,7 @@ from .problem import LogisticPoint, LogisticProblem
 __all__ = ["CVXPY"]
 
 
-class CVXPY(Solver[LogisticProblem, LogisticPoint]):
+class CVXPY(ConicSolver[LogisticProblem, LogisticPoint]):
     """Interior-point solution through cvxpy.
 
     Parameters
@@ -54,19 +53,7 @@ class CVXPY(Solver[LogisticProblem, LogisticPoint]):
     supports: ClassVar[frozenset[str]] = frozenset(
         {"sparse", "float32", "weights", "free", "sample_weight", "l2", "intercept"}
     )
-    requires = ("cvxpy",)
-
-    def __init__(
-        self,
-        conic_solver: str = "CLARABEL",
-        max_iter: int = 200,
-        time_limit: float | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.conic_solver = conic_solver
-        self.max_iter = max_iter
-        self.time_limit = time_limit
-        self.verbose = verbose
+    accuracy = 1e-11
 
     def solve(
         self,
@@ -101,26 +88,13 @@ class CVXPY(Solver[LogisticProblem, LogisticPoint]):
         if problem.l2 and np.any(penalised):
             objective = objective + problem.l2 / 2 * cp.sum_squares(v[np.flatnonzero(penalised)])
         task = cp.Problem(cp.Minimize(objective))
-        try:
-            task.solve(solver=self.conic_solver, verbose=self.verbose, **self._options())
-        except cp.error.SolverError as error:
-            raise SolverError(f"{self.conic_solver} failed: {error}") from error
+        n_iter = self._run(task)
         x = problem.initial_point()
-        values = [variable.value for variable in (v, b) if any(variable is other for other in task.variables())]
-        if any(value is None for value in values):
-            raise SolverError(f"{self.conic_solver} returned no point: status {task.status!r}.")
         if kept.size:
             x.coef[kept] = v.value
         if problem.fit_intercept:
             x.intercept[0] = b.value
-        return x, int(task.solver_stats.num_iters or 0)
-
-    def _options(self) -> dict[str, Any]:
-        if self.conic_solver != "CLARABEL":
-            return {}
-        tight = {f"tol_{word}": 1e-11 for word in ("gap_abs", "gap_rel", "feas")}
-        limit = {} if self.time_limit is None else {"time_limit": float(self.time_limit)}
-        return {**tight, **limit, "max_iter": self.max_iter}
+        return x, n_iter
 
     @staticmethod
     def _clean(problem: LogisticProblem, x: LogisticPoint) -> LogisticPoint:
