@@ -89,12 +89,15 @@ define BUILD_REQUIREMENTS
 import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "ninja", sep="\n")
 endef
 
+# Without build isolation a peer that comes as an sdist finds its setuptools here, which since 70.1 can build wheels.
+EXTRA_BUILD_TOOLS := "setuptools>=70.1"
+
 $(VENV)/.build-tools: pyproject.toml
 	@$(CHECK_MACHINE)
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@python -c '$(BUILD_REQUIREMENTS)' > $(VENV)/build-requirements.txt
-	@python -m pip install -q -r $(VENV)/build-requirements.txt
+	@python -m pip install -q -r $(VENV)/build-requirements.txt $(EXTRA_BUILD_TOOLS)
 	@touch $@
 
 define CHECK_MACHINE

@@ -57,23 +57,24 @@ def workloads(seed):
             None,
         ),
     }
+    table["glum_path"] = (
+        lambda: make_sparse_regression(500, 2000, random_state=seed), twenty, "estimand", "glum", 1e-6, None,
+    )  # fmt: skip
     for design in ("walk", "common", "mixture", "rbf"):
-        table[design] = (
-            lambda design=design: make_ill_conditioned_regression(design, random_state=seed),
-            twenty,
-            "homotopy",
-            "lars",
-            1e-12,
-            None,
-        )
+        for name, depth in ((design, 1e2), (f"{design}_deep", 1e4)):
+            table[name] = (
+                lambda design=design: make_ill_conditioned_regression(design, random_state=seed),
+                np.geomspace(1, depth, 20),
+                "homotopy",
+                "lars",
+                1e-12,
+                None,
+            )
     return table
 
 
 def worst_gap(problem, alphas, coefs):
-    certificates = (
-        LassoProblem(A=problem.A, y=problem.y, alpha=alpha, frame=problem.frame).certify(column, tol=1.0)
-        for alpha, column in zip(alphas, coefs.T, strict=True)
-    )
+    certificates = (problem.at(alpha).certify(column, tol=1.0) for alpha, column in zip(alphas, coefs.T, strict=True))
     return max(certificate.relative for certificate in certificates)
 
 

@@ -174,7 +174,7 @@ cdef void drop(Walk* t, int position) noexcept nogil:
 
 
 def walk(
-    double[::1, :] Z,
+    const double[::1, :] Z,
     double[::1] norms,
     double[::1] r,
     double[::1, :] Q,
@@ -201,7 +201,7 @@ def walk(
     cdef double join_at = 0.0, drop_at = 0.0, following
     cdef bint arrived = False, moved
     t.n, t.p, t.k, t.ld, t.lam = <int> Z.shape[0], <int> Z.shape[1], counts[0], <int> R.shape[0], lam
-    t.Z, t.norms, t.r, t.Q, t.R = &Z[0, 0], &norms[0], &r[0], &Q[0, 0], &R[0, 0]
+    t.Z, t.norms, t.r, t.Q, t.R = <double*> &Z[0, 0], &norms[0], &r[0], &Q[0, 0], &R[0, 0]
     t.b, t.w, t.c, t.a, t.g = &b[0], &w[0], &c[0], &a[0], &g[0]
     t.ends, t.work = &work[0, 0], &work[0, 2]
     t.active, t.state, t.sign = &active[0], &state[0], &sign[0]

@@ -131,7 +131,7 @@ class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin, ABC):  # t
         grids = [alpha_grid(alpha_max / ratio, self.eps, self.alphas) for ratio in ratios]
         check_strength(min(float(grid[-1]) for grid in grids), self.positive)
         strengths = [data.strengths(grid, ratio) for grid, ratio in zip(grids, ratios, strict=True)]
-        self.solver_, choice = self._resolve(replace(problem, alpha=strengths[0][0][-1], l2=strengths[0][1][-1]))
+        self.solver_, choice = self._resolve(problem.at(strengths[0][0][-1], strengths[0][1][-1]))
         folds = list(check_cv(self.cv).split(data.X, data.y[:, 0], **(routed.splitter.split if routed else {})))
         _check_folds(folds, data.sample_weight)
         jobs = (
@@ -145,7 +145,7 @@ class _LassoCVBase(LinearPredictorMixin, RegressorMixin, SolverMixin, ABC):  # t
         paths = np.moveaxis(errors.reshape(len(ratios), len(folds), -1), 1, 2)
         best_ratio, best = np.unravel_index(np.argmin(paths.mean(axis=2)), paths.shape[:2])
         l1, l2 = strengths[best_ratio][0][best], strengths[best_ratio][1][best]
-        final = self.solver_.solve(replace(problem, alpha=l1, l2=l2), tol=self.tol)
+        final = self.solver_.solve(problem.at(l1, l2), tol=self.tol)
         final = replace(final.compact(), choice=choice)
         self._store(data, problem, final)
         self.alpha_ = float(grids[best_ratio][best])

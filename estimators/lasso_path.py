@@ -88,7 +88,7 @@ def solve_path(
     """Solve `problem` for each pair of strengths in turn, each from the solution before it."""
     if not np.any(np.asarray(l2)):
         return solver.path(problem, l1, tol=tol)
-    problems = [replace(problem, alpha=float(a), l2=float(b)) for a, b in zip(l1, l2, strict=True)]
+    problems = [problem.at(float(a), float(b)) for a, b in zip(l1, l2, strict=True)]
     return solver.solve_sequence(problems, tol=tol)
 
 
@@ -250,7 +250,7 @@ def enet_path(
     grid = alpha_grid(data.alpha(problem.alpha_max()) / l1_ratio, eps, alphas)
     check_strength(float(grid[-1]), positive)
     l1, l2 = data.strengths(grid, l1_ratio)
-    chosen, choice = resolve_solver(solver, replace(problem, alpha=l1[-1], l2=l2[-1]), options={"max_iter": max_iter})
+    chosen, choice = resolve_solver(solver, problem.at(l1[-1], l2[-1]), options={"max_iter": max_iter})
     solutions = [replace(each.compact(), choice=choice) for each in solve_path(chosen, problem, l1, l2, tol)]
     report(solutions)
     return LassoPath(

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -72,6 +72,10 @@ class Problem(ABC, Generic[X]):
     def needs(self) -> frozenset[str]:
         """Return the capability words that a backend must support to solve this instance."""
         return frozenset()
+
+    def at(self, alpha: float) -> Self:
+        """Return the problem with the penalty strength `alpha` and the same arrays, for problems that have one."""
+        return cast(Self, replace(cast(Any, self), alpha=float(alpha)))
 
 
 class Solver(BaseEstimator, ABC, Generic[P, X]):  # type: ignore[misc]
@@ -141,7 +145,7 @@ class Solver(BaseEstimator, ABC, Generic[P, X]):  # type: ignore[misc]
 
         All solutions but the last are compact.
         """
-        problems = (replace(cast(Any, problem), alpha=float(alpha)) for alpha in alphas)
+        problems = (problem.at(float(alpha)) for alpha in alphas)
         return self.solve_sequence(problems, start=start, tol=tol, callback=callback)
 
     def solve_sequence(

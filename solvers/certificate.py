@@ -7,18 +7,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 __all__ = ["Certificate"]
 
+R = TypeVar("R")
+
 _EPS = float(np.finfo(np.float64).eps)
 
 #: Kinds of certificate. The first two prove; the residuals measure; "solver" is a backend's own word.
 KINDS = ("gap", "bounds", "kkt", "fixed_point", "gap_estimate", "solver")
+
+
+def changed(record: R, **values: Any) -> R:
+    """Return a copy of a frozen record with other values, which are taken as they are.
+
+    :func:`dataclasses.replace` makes and checks a new one, which on a path of small problems takes as long as solving.
+    """
+    other = object.__new__(type(record))
+    vars(other).update(vars(record), **values)
+    return other
 
 
 def _frozen(values: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -124,14 +136,14 @@ class Certificate:
 
     def compact(self) -> Certificate:
         """Return the same certificate without the arrays."""
-        return replace(self, byproducts={}) if self.byproducts else self
+        return changed(self, byproducts=_frozen(None)) if self.byproducts else self
 
     def with_lower(self, lower: float) -> Certificate:
         """Return this gap certificate with the better of its own and another proved lower bound."""
         if not lower > self.lower:
             return self
         tightened = Certificate.from_bounds(self.kind, lower, self.upper, scale=self.scale, tol=self.tol)
-        return replace(self, lower=lower, value=tightened.value, floor=tightened.floor)
+        return changed(self, lower=lower, value=tightened.value, floor=tightened.floor)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mappingproxy does not pickle.

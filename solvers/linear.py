@@ -6,9 +6,9 @@ Losses, objectives and certificates are each problem's own.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,18 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
 from .base import Problem
+from .certificate import changed
 
 __all__ = ["PenalizedLinearProblem"]
 
 FloatArray = npt.NDArray[np.float64]
 X = TypeVar("X")
+
+
+def _check_strengths(alpha: float, l2: float) -> None:
+    for name, value in (("alpha", alpha), ("l2", l2)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name}={value!r} must be a finite number of at least 0.")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,9 +72,7 @@ class PenalizedLinearProblem(Problem[X]):
         n, p = self.A.shape
         if self.y.shape != (n,):
             raise ValueError(f"y has shape {self.y.shape}, but A has {n} rows: y must have shape ({n},).")
-        for name, value in (("alpha", self.alpha), ("l2", self.l2)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value!r} must be a finite number of at least 0.")
+        _check_strengths(self.alpha, self.l2)
         if self.weights is not None:
             if self.weights.shape != (p,):
                 raise ValueError(f"weights has shape {self.weights.shape}, but A has {p} columns.")
@@ -80,6 +85,34 @@ class PenalizedLinearProblem(Problem[X]):
                 raise ValueError("sample_weight must be finite and at least 0.")
             if not self.sample_weight.sum() > 0:
                 raise ValueError("sample_weight sums to 0: at least one row needs a positive weight.")
+
+    def at(self, alpha: float, l2: float | None = None) -> Self:
+        """Return the problem with other penalty strengths; whatever does not depend on them is shared.
+
+        Parameters
+        ----------
+        alpha : float
+            Strength of the l1 penalty, at least 0.
+        l2 : float or None
+            Strength of the squared penalty; None keeps it.
+
+        Returns
+        -------
+        PenalizedLinearProblem
+            What :func:`dataclasses.replace` would give, without checking the arrays again.
+
+        Raises
+        ------
+        ValueError
+            For a strength out of range.
+        """
+        l2 = self.l2 if l2 is None else l2
+        _check_strengths(alpha, l2)
+        if (alpha == 0 and l2 == 0) != (self.alpha == 0 and self.l2 == 0):
+            return replace(self, alpha=alpha, l2=l2)  # without any penalty every column is free
+        other = changed(self, selection=self.selection, alpha=alpha, l2=l2)
+        vars(other).pop("thresholds", None)
+        return other
 
     @cached_property
     def omega(self) -> FloatArray:
@@ -106,10 +139,25 @@ class PenalizedLinearProblem(Problem[X]):
         return (self.omega > 0) & ~self.excluded
 
     @cached_property
+    def selection(self) -> slice | npt.NDArray[np.bool_]:
+        """An index of the penalised columns, which makes no copy where these are all columns."""
+        return slice(None) if self.penalised.all() else self.penalised
+
+    @cached_property
     def thresholds(self) -> FloatArray:
         """``alpha * omega``, with 0 for free and infinity for excluded columns."""
+        if self.weights is None:
+            return self.alpha * self.omega
         with np.errstate(over="ignore"):  # beyond float64 a penalty excludes like an infinite one
             return np.where(self.excluded, np.inf, self.alpha * np.where(self.excluded, 0.0, self.omega))
+
+    def penalty(self, v: FloatArray) -> float:
+        """Return the penalty at `v`, infinity where an excluded coefficient is not 0."""
+        if self.weights is not None and np.any(v[self.excluded] != 0):
+            return math.inf
+        values = v[self.selection]
+        l1 = float(self.omega[self.selection] @ np.abs(values))
+        return self.alpha * l1 + (0.5 * self.l2 * float(values @ values) if self.l2 else 0.0)
 
     def needs(self) -> frozenset[str]:
         """Return the capability words of this instance."""

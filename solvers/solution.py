@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .certificate import Certificate
+from .certificate import Certificate, changed
 
 __all__ = ["STATUSES", "Callback", "CallbackState", "Check", "Solution", "Start", "State"]
 
@@ -170,7 +170,7 @@ class Solution(Generic[X]):
         certificate = self.certificate.compact()
         if self.dual is None and self.state is None and certificate is self.certificate:
             return self
-        return replace(self, dual=None, state=None, certificate=certificate)
+        return changed(self, dual=None, state=None, certificate=certificate)
 
     @staticmethod
     def stack(solutions: Sequence[Solution[npt.NDArray[Any]]]) -> Solution[npt.NDArray[Any]]:

@@ -25,8 +25,7 @@ class Objective(BaseObjective):
 
     def evaluate_result(self, coefs):
         certificates = [
-            LassoProblem(A=self.X, y=self.y, alpha=alpha, frame=self.problem.frame).certify(column, tol=1.0)
-            for alpha, column in zip(self.alphas, coefs.T, strict=True)
+            self.problem.at(alpha).certify(column, tol=1.0) for alpha, column in zip(self.alphas, coefs.T, strict=True)
         ]
         return {
             "value": max(certificate.relative for certificate in certificates),

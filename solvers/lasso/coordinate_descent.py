@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -238,7 +237,7 @@ def _continue(problem: LassoProblem, engine: Engine) -> None:
         return
     n_steps = math.ceil((math.log(previous) - math.log(problem.alpha)) / -math.log(_CONTINUATION_RATIO))
     for alpha in np.geomspace(previous, problem.alpha, min(n_steps, _MAX_CONTINUATION) + 1)[1:-1]:
-        easier = replace(problem, alpha=float(alpha))
+        easier = problem.at(float(alpha))
         target = _CONTINUATION_GAP * problem.scale
         engine.point = Point.at(engine.frame, _descend(easier, engine, 1.0, target, newton=False))
 

@@ -20,7 +20,7 @@ __all__ = ["FloatArray", "Frame", "correlate", "dense_columns", "multiply"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _RANK_FLOOR = 1e-12
 
 
@@ -172,9 +172,24 @@ class Frame:
         """Return ``A^T r / n`` for a projected weighted `r`."""
         return correlate(self.A, self.weigh(projected)) / self.n_samples
 
+    @property
+    def block_width(self) -> int:
+        """How many columns to treat at once, so that temporary arrays stay small beside the design."""
+        return max(1, _BLOCK // max(1, self.n_samples))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether weighted, projected columns are those of a float64 design in Fortran order as they stand."""
+        plain = self.root_weight is None and self.basis.shape[1] == 0
+        return plain and isinstance(self.A, np.ndarray) and self.A.dtype == np.float64 and self.A.flags.f_contiguous
+
     def columns(self, indices: npt.NDArray[np.intp]) -> FloatArray:
         """Return weighted, projected columns as a new dense Fortran-ordered array."""
-        return np.asfortranarray(self.project(self.weigh(dense_columns(self.A, indices))))
+        columns, width = np.empty((self.n_samples, indices.size), order="F"), self.block_width
+        for first in range(0, indices.size, width):
+            block = slice(first, first + width)
+            columns[:, block] = self.project(self.weigh(dense_columns(self.A, indices[block])))
+        return columns
 
     @cached_property
     def root_mean_squares(self) -> FloatArray:
@@ -186,7 +201,7 @@ class Frame:
             sums = squares.sum(axis=0) if weight is None else squares.T @ weight
             return np.asarray(np.sqrt(np.asarray(sums).ravel() / n))
         sums = np.empty(p)
-        width = max(1, _BLOCK // max(1, n))
+        width = self.block_width
         for first in range(0, p, width):
             block = np.asarray(self.A[:, first : first + width], dtype=np.float64)
             sums[first : first + width] = np.einsum(
@@ -210,7 +225,7 @@ class Frame:
     def _projected_norms(self, columns: npt.NDArray[np.intp]) -> FloatArray:
         """Return root mean squares after projection, in blocks; 0 where only rounding noise is left."""
         norms = np.zeros(columns.size)
-        width = max(1, _BLOCK // max(1, self.n_samples))
+        width = self.block_width
         for first in range(0, columns.size, width):
             plain = self.weigh(dense_columns(self.A, columns[first : first + width]))
             before, after = np.linalg.norm(plain, axis=0), np.linalg.norm(self.project(plain), axis=0)

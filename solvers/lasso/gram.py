@@ -54,7 +54,7 @@ class ColumnCache:
         self._capacity = 0
         self._columns = np.empty(0, dtype=np.intp)
         self._norms = np.empty(0)
-        self._design = np.empty((n, 0), order="F")
+        self._rows = np.empty((0, n))  # the columns as rows, so that making room for more copies nothing
 
     @property
     def columns(self) -> npt.NDArray[np.intp]:
@@ -69,7 +69,7 @@ class ColumnCache:
     @property
     def design(self) -> FloatArray:
         """The scaled columns, of shape (n, size)."""
-        return self._design[:, : self.size]
+        return self._rows[: self.size].T
 
     def penalties(self, problem: LassoProblem) -> tuple[FloatArray, FloatArray]:
         """Return the l1 and squared-penalty strengths of the scaled columns."""
@@ -84,9 +84,14 @@ class ColumnCache:
 
         Columns in the free span count as dependent: their projection is rounding noise, and they are left out.
         """
-        new = self.uncached(columns)
-        if new.size == 0:
-            return 0
+        new, before = self.uncached(columns), self.size
+        self._reserve(before + new.size)
+        width = self.frame.block_width
+        for first in range(0, new.size, width):
+            self._add_block(new[first : first + width])
+        return self.size - before
+
+    def _add_block(self, new: npt.NDArray[np.intp]) -> None:
         raw = self.frame.weigh(dense_columns(self.frame.A, new))
         block = self.frame.project(raw)
         norms = np.linalg.norm(block, axis=0)
@@ -94,12 +99,10 @@ class ColumnCache:
         self.dependent[new[~good]] = True
         new, norms = new[good], norms[good] / np.sqrt(block.shape[0])
         first, last = self.size, self.size + new.size
-        self._reserve(last)
-        np.divide(block if good.all() else block[:, good], norms, out=self._design[:, first:last])
+        np.divide(block if good.all() else block[:, good], norms, out=self._rows[first:last].T)
         self._columns[first:last], self._norms[first:last] = new, norms
         self.place[new] = np.arange(first, last)
         self.size = last
-        return int(new.size)
 
     def _reserve(self, size: int) -> None:
         if size <= self._capacity:
@@ -107,7 +110,8 @@ class ColumnCache:
         self._capacity = min(_capacity(self._capacity, size), self.place.size)
         self._columns = _grown(self._columns, (self._capacity,))
         self._norms = _grown(self._norms, (self._capacity,))
-        self._design = _grown(self._design, (self._design.shape[0], self._capacity))
+        # No view outlives a call. The memory is moved, not held twice, where the system can do that.
+        self._rows.resize((self._capacity, self._rows.shape[1]), refcheck=False)
 
 
 def _capacity(before: int, size: int) -> int:

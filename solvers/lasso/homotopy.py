@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -131,8 +130,8 @@ class Homotopy(Solver[LassoProblem, FloatArray]):
         solutions: dict[int, Solution[FloatArray]] = {}
         walk: _Walk | None = None
         for index in sorted(range(len(wanted)), key=lambda i: -wanted[i]):
-            item = replace(problem, alpha=wanted[index])
-            if not np.array_equal(item.penalised, problem.penalised) or problem.alpha == 0:
+            item = problem.at(wanted[index])
+            if item.penalised is not problem.penalised or problem.alpha == 0:
                 solutions[index] = self.solve(item, tol=tol, callback=callback)
             else:
                 walk = _Walk(problem, self.floor) if walk is None else walk
@@ -175,14 +174,16 @@ class _Walk:
         self.columns, self.omega = columns, problem.omega[columns]
         n, p = view.n_samples, columns.size
         self.n_samples = n
-        self.Z = view.columns(columns)
-        if np.any(self.omega != 1):
+        weighted = bool(np.any(self.omega != 1))
+        untouched = view.is_plain and columns.size == problem.A.shape[1] and not weighted and not perturbed
+        self.Z = problem.A if untouched else view.columns(columns)
+        if weighted:
             self.Z /= self.omega
         # Fractions of multiples of the golden ratio: no two columns tie, and every run is the same.
         self.tilt = 1.0 + _TILT * np.mod(0.6180339887498949 * np.arange(1, p + 1), 1.0) if perturbed else np.ones(p)
         if perturbed:
             self.Z *= self.tilt
-        self.norms = np.linalg.norm(self.Z, axis=0)
+        self.norms = np.sqrt(np.einsum("ij,ij->j", self.Z, self.Z))
         self.response = view.response
         rank = max(1, min(n - view.basis.shape[1], p))
         self.Q, self.R = np.zeros((n, rank), order="F"), np.zeros((rank, rank), order="F")

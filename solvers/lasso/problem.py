@@ -106,12 +106,9 @@ class LassoProblem(PenalizedLinearProblem[FloatArray]):
 
     def penalty(self, v: FloatArray) -> float:
         """Return the penalty at `v`, infinity outside the feasible set."""
-        penalised = self.penalised
-        if np.any(v[self.excluded] != 0) or (self.positive and np.any(v[penalised] < 0)):
+        if self.positive and np.any(v[self.selection] < 0):
             return math.inf
-        values = v[penalised]
-        l1 = float(self.omega[penalised] @ np.abs(values))
-        return self.alpha * l1 + (0.5 * self.l2 * float(values @ values) if self.l2 else 0.0)
+        return super().penalty(v)
 
     def objective(self, x: FloatArray) -> float:
         """Return ``P(x)``."""
@@ -167,14 +164,15 @@ class LassoProblem(PenalizedLinearProblem[FloatArray]):
         return max(step * inner - 0.5 * step * step * squared - excess, 0.0)
 
     def _dual_step(self, squared: float, inner: float, correlation: FloatArray) -> tuple[float, float]:
-        penalised = self.penalised
-        size = correlation[penalised] if self.positive else np.abs(correlation[penalised])
-        bound = self.thresholds[penalised]
-        active = size > 0
-        with np.errstate(over="ignore"):
-            longest = float((bound[active] / size[active]).min(initial=math.inf))
         if squared == 0:
             return 0.0, 0.0
+        correlation = correlation[self.selection]
+        size = correlation if self.positive else np.abs(correlation)
+        bound = self.thresholds[self.selection]
+        # The smallest of bound/size by its reciprocal: a size of 0 sets no limit.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            shortest = float(np.fmax.reduce(size / bound, initial=0.0))
+            longest = float(np.divide(1.0, shortest))
         unconstrained = max(inner / squared, 0.0)
         shrunk = min(unconstrained, longest)
         if self.l2 == 0:

@@ -6,7 +6,7 @@ The mathematics only: the backends beside this file import it, and it imports no
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
@@ -172,14 +172,6 @@ class LogisticProblem(PenalizedLinearProblem[LogisticPoint]):
         """Return the second derivatives of the loss in the scores."""
         return np.asarray(self.row_weight * special.expit(scores) * special.expit(-scores))
 
-    def penalty(self, v: FloatArray) -> float:
-        """Return the penalty at `v`, infinity where an excluded coefficient is not 0."""
-        if np.any(v[self.excluded] != 0):
-            return math.inf
-        values = v[self.penalised]
-        l1 = float(self.omega[self.penalised] @ np.abs(values))
-        return self.alpha * l1 + (0.5 * self.l2 * float(values @ values) if self.l2 else 0.0)
-
     def objective(self, x: LogisticPoint) -> float:
         """Return ``P(v, b)``."""
         return self.loss(self.scores(x)) + self.penalty(x.coef)
@@ -228,7 +220,7 @@ class LogisticProblem(PenalizedLinearProblem[LogisticPoint]):
 
     def dual_value(self, u: FloatArray, correlation: FloatArray) -> float:
         """Return the best of a few dual values on the ray of a balanced `u` with the given correlations."""
-        size, bound = np.abs(correlation[self.penalised]), self.thresholds[self.penalised]
+        size, bound = np.abs(correlation[self.selection]), self.thresholds[self.selection]
         active = size > bound
         shrunk = float((bound[active] / size[active]).min(initial=1.0))
         steps = (shrunk,) if self.l2 == 0 else (shrunk, 1.0)
@@ -295,7 +287,7 @@ class LogisticProblem(PenalizedLinearProblem[LogisticPoint]):
 
     def alpha_max(self) -> float:
         """Return the smallest `alpha` at which all penalised coefficients are 0."""
-        problem = replace(self, alpha=1.0)
+        problem = self.at(1.0)
         scores = problem.profiled(problem.scores(problem.initial_point()), _EXACT_REACH)
         if scores is None:
             return 0.0

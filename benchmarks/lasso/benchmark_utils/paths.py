@@ -40,13 +40,25 @@ def sklearn(X, y, alphas, tol):
     return lasso_path(X, y, alphas=alphas, tol=tol, max_iter=10_000)[1]
 
 
+def glum(X, y, alphas, tol):
+    from glum import GeneralizedLinearRegressor
+
+    model = GeneralizedLinearRegressor(
+        family="normal", l1_ratio=1, fit_intercept=False, warm_start=True, gradient_tol=tol, max_iter=1000
+    )
+    return np.stack([model.set_params(alpha=float(alpha)).fit(X, y).coef_.copy() for alpha in alphas], axis=1)
+
+
 def lars(X, y, alphas, tol):
     """Least angle regression is exact: `tol` has nothing to act on."""
     from sklearn.linear_model import lars_path
 
     knots, _, coefs = lars_path(X, y, method="lasso", alpha_min=float(np.min(alphas)))
     order = np.argsort(knots)
-    return np.stack([np.interp(alphas, knots[order], row[order]) for row in coefs])
+    knots, coefs = knots[order], coefs[:, order]
+    right = np.clip(np.searchsorted(knots, alphas), 1, knots.size - 1)
+    share = np.clip((alphas - knots[right - 1]) / (knots[right] - knots[right - 1]), 0.0, 1.0)
+    return coefs[:, right - 1] * (1.0 - share) + coefs[:, right] * share
 
 
 PATHS = {
@@ -56,6 +68,7 @@ PATHS = {
     "skglm": skglm,
     "skglm_cold": skglm_cold,
     "sklearn": sklearn,
+    "glum": glum,
     "lars": lars,
 }
 

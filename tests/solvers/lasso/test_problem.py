@@ -232,3 +232,26 @@ def test_needs():
 def test_bad_fields(change, message):
     with pytest.raises(ValueError, match=message):
         LassoProblem(**{"A": np.ones((4, 2)), "y": np.ones(4), "alpha": 0.1, **change})
+
+
+@pytest.mark.parametrize("weights", [None, np.array([0.0, 1.0, np.inf])])
+@pytest.mark.parametrize(("alpha", "l2"), [(0.1, None), (0.1, 0.2), (0.0, 0.2), (0.0, 0.0)])
+def test_at_is_replace_without_checking_the_data_again(weights, alpha, l2):
+    rng = np.random.default_rng(0)
+    problem = LassoProblem(A=rng.standard_normal((5, 3)), y=rng.standard_normal(5), alpha=0.5, l2=0.1, weights=weights)
+    at = problem.at(alpha, l2)
+    fresh = replace(problem, alpha=alpha, l2=problem.l2 if l2 is None else l2)
+    x = np.array([0.3, -0.2, 0.0])
+    assert at.objective(x) == fresh.objective(x)
+    assert at.certify(x, tol=1.0).value == fresh.certify(x, tol=1.0).value
+    np.testing.assert_array_equal(at.thresholds, fresh.thresholds)
+    if alpha or l2 != 0.0:
+        assert at.view is problem.view
+        assert at.penalised is problem.penalised
+
+
+@pytest.mark.parametrize(("alpha", "l2"), [(-1.0, None), (np.inf, None), (0.1, -1.0)])
+def test_at_refuses_strengths_out_of_range(alpha, l2):
+    problem = LassoProblem(A=np.eye(2), y=np.ones(2), alpha=0.5)
+    with pytest.raises(ValueError, match="must be a finite number of at least 0"):
+        problem.at(alpha, l2)
