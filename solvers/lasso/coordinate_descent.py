@@ -28,7 +28,7 @@ __all__ = ["CoordinateDescent"]
 
 #: A start from a penalty more than this factor larger goes through intermediate penalties.
 _LONGEST_STEP = 2.0
-_CONTINUATION_RATIO = 0.8
+_CONTINUATION_RATIO = 0.55
 _CONTINUATION_GAP = 3e-4
 _STRONG_RULE_FLOOR = 0.95
 _VIOLATION = 0.98
