@@ -182,8 +182,9 @@ class Monitor(Generic[X]):
         )
 
     def _objective(self, x: X, certificate: Certificate) -> float:
-        """Return the objective at a certified point: a gap's upper bound is that already."""
-        if certificate.kind == "gap" and self.problem.sense == "min" and math.isfinite(certificate.upper):
+        """Return the objective at a certified point: the upper bound of a gap, or of a residual, is that already."""
+        known = certificate.kind in ("gap", "kkt") and self.problem.sense == "min"
+        if known and math.isfinite(certificate.upper):
             return certificate.upper
         return self.problem.objective(x)
 

@@ -26,6 +26,8 @@ __all__ = ["SolverInfo", "SolverTable", "get_solver", "list_solvers", "register_
 PROBLEMS: Mapping[str, str] = {
     "lasso": ".lasso",
     "logistic": ".logistic",
+    "presto": ".presto",
+    "proportional_odds": ".proportional_odds",
     "penalized_least_squares": ".penalized_least_squares",
 }
 ENTRY_POINT_GROUP = "estimand.solvers"

@@ -1,0 +1,1 @@
+"""Ordinal classifiers: PRESTO, proportional odds and separate logistic regressions."""

@@ -1,0 +1,169 @@
+"""The proximal Newton method of the cumulative-link models: working sets of features around Newton steps.
+
+Each problem's backend says how its coefficients become coordinates; the steps themselves are in `restricted`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ..base import Solver
+from ..monitor import Monitor
+from ..solution import Callback, Solution, Start, State
+from .likelihood import Derivatives, FloatArray
+from .problem import OrdinalPoint, OrdinalProblem
+from .restricted import Restricted
+
+__all__ = ["Known", "ProximalNewton"]
+
+P = TypeVar("P", bound=OrdinalProblem)
+
+#: Up to here all features are in the working set from the start.
+_FEW = 30
+_FIRST_SIZE = 10
+_INNER = 0.5
+_LOOSE = 0.1
+_TIGHTER = 0.1
+_FAR = 1e-3
+_PATIENCE = 3
+_EPS = float(np.finfo(np.float64).eps)
+_POLISH_STEPS = 10
+_POLISHED = 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A point, and what its certificate computed on the way."""
+
+    x: OrdinalPoint
+    gradient: OrdinalPoint
+    predictors: FloatArray
+    derivatives: Derivatives
+
+    def belongs_to(self, x: OrdinalPoint) -> bool:
+        """Whether this is the same point."""
+        return all(np.array_equal(a, b) for a, b in zip(self.x, x, strict=True))
+
+
+class ProximalNewton(Solver[P, OrdinalPoint]):
+    """Base of the proximal Newton backends.
+
+    Parameters
+    ----------
+    max_iter : int, default=100
+        Newton steps, over all working sets.
+    time_limit : float or None, default=None
+        Seconds.
+    """
+
+    def __init__(self, max_iter: int = 100, time_limit: float | None = None) -> None:
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+
+    @abstractmethod
+    def _restrict(self, problem: P, Z: FloatArray, features: npt.NDArray[np.intp], known: Known) -> Restricted:
+        """Return the problem on the features Z, started at a known point."""
+
+    def solve(
+        self,
+        problem: P,
+        *,
+        start: Start[OrdinalPoint] = None,
+        tol: float,
+        callback: Callback | None = None,
+    ) -> Solution[OrdinalPoint]:
+        """Take Newton steps on growing sets of features until `problem` certifies the point."""
+        x = self.start_point(problem, start)
+        arrays = (problem.X, problem.likelihood)
+        known: Known | None = self.cached(start, arrays, lambda: None)
+        if known is None or not known.belongs_to(x):
+            known = None
+            x = x if np.isfinite(problem.objective(x)) else problem.initial_point()
+        target = tol * problem.scale
+        with Monitor(self, problem, tol=tol, callback=callback) as run:
+            # The gradient at the last point of a path tells without a pass over the data whether it is good enough.
+            value = objective = None
+            if known is not None and problem.gap_tol is None:
+                value = problem.residual(x, known.gradient)
+                objective = known.derivatives.value + problem.penalty(x.coef)
+            while run.go_on(x, value=value, objective=objective):
+                value = objective = None
+                if run.certificate is not None:
+                    known = Known(x, **run.certificate.byproducts)
+                assert known is not None
+                features = _working_set(problem, x, known.gradient, target)
+                restricted = self._restrict(problem, _columns(problem.X, features), features, known)
+                outcome = self._minimise(run, restricted, target)
+                x = OrdinalPoint(restricted.intercept, np.zeros_like(x.coef))
+                x.coef[:, features] = restricted.coef.reshape(-1, features.size)
+                if outcome == "accurate":
+                    target *= _TIGHTER  # the bound on the suboptimality asks for more than the residual
+                if outcome == "stuck" or target < _EPS * problem.scale:
+                    if run.go_on(x):
+                        run.stall("no step decreases the objective further")
+                    break
+            if run.certificate is not None and run.certificate.byproducts:
+                known = Known(x, **run.certificate.byproducts)
+        return run.solution(state=State(self.name, arrays, known))
+
+    def _minimise(self, run: Monitor[OrdinalPoint], restricted: Restricted, target: float) -> str:
+        """Take Newton steps until the restricted violation is small.
+
+        Returns
+        -------
+        outcome : {"moved", "accurate", "stuck"}
+            Whether steps were taken, none was needed, or none helps.
+        """
+        taken, idle = 0, 0
+        slope, objective = restricted.slope(), restricted.objective
+        violation = first = lowest = restricted.violation(slope)
+        far = _FAR * run.problem.scale
+        while violation > _INNER * target and not (violation <= _LOOSE * first and violation > far):
+            late = self.time_limit is not None and run.seconds >= self.time_limit
+            if late or run.n_iter + taken >= self.max_iter or not restricted.step(slope, violation):
+                break
+            taken += 1
+            slope, before, objective = restricted.slope(), objective, restricted.objective
+            violation = restricted.violation(slope)
+            idle = idle + 1 if violation >= lowest and objective >= before * (1 - _EPS) else 0
+            lowest = min(lowest, violation)
+            if idle == _PATIENCE:
+                break
+        run.n_iter += max(taken - 1, 0)
+        accurate = violation <= _INNER * target
+        if accurate and taken and not np.any(restricted.threshold):
+            # A flat direction, such as that of a rare class, leaves an error far larger than the violation.
+            restricted.step(slope, violation)
+        if accurate or idle:
+            restricted.polish(_POLISH_STEPS, _POLISHED)
+        if taken == 0 or idle == _PATIENCE:
+            return "accurate" if accurate else "stuck"
+        return "moved"
+
+
+def _columns(X: Any, features: npt.NDArray[np.intp]) -> FloatArray:
+    if features.size < X.shape[1] or sparse.issparse(X):
+        X = X[:, features]
+    return np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64)
+
+
+def _working_set(
+    problem: OrdinalProblem, x: OrdinalPoint, gradient: OrdinalPoint, target: float
+) -> npt.NDArray[np.intp]:
+    """Return the features in use, those without a penalty, and those that violate the conditions most."""
+    p = problem.X.shape[1]
+    if p <= _FEW:
+        return np.arange(p)
+    always = np.any((x.coef != 0) | (problem.penalty_weights == 0), axis=0)
+    excess = (np.abs(gradient.coef) - problem.thresholds).max(axis=0)
+    violators = np.flatnonzero((excess > _INNER * target) & ~always)
+    size = max(_FIRST_SIZE, int(np.count_nonzero(always)))
+    if violators.size > size:
+        violators = violators[np.argpartition(excess[violators], -size)[-size:]]
+    return np.sort(np.concatenate([np.flatnonzero(always), violators]))

@@ -1,0 +1,185 @@
+"""Proximal Newton steps for a cumulative-link model on some of its features.
+
+Which features, how accurately and how long is decided by `proximal_newton`; what the coordinates are, by each problem.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from scipy import linalg
+
+from ...cython_ext import _quadratic_cd
+from .likelihood import Derivatives, FloatArray
+from .problem import OrdinalProblem
+
+__all__ = ["Restricted"]
+
+_ARMIJO = 1e-4
+#: Rounding error of a loss, relative: a step may raise the objective by as much while the violation falls.
+_SLACK = 1e-14
+_SHORTEST_STEP = 1e-12
+_FRACTION = 0.99
+_FLOOR = 1e-13
+_SWEEPS = 1000
+_TIGHTER = 1e-2
+_RETRIES = 2
+_RANK_FLOOR = 1e-10
+
+
+class Restricted(ABC):
+    """The problem on the features Z, in a vector theta of coordinates that begins with the changes of the intercept.
+
+    Parameters
+    ----------
+    problem : OrdinalProblem
+        Says the loss.
+    Z : array of shape (n, q)
+        The features, in C order.
+    theta : array of shape (m + k,)
+        Where to start: ``a_1, a_2 - a_1, ...``, then k coefficients.
+    threshold, ridge : arrays of shape (k,)
+        Strengths of the l1 and of the squared penalty of the coefficients.
+    eta : array of shape (n, m)
+        The linear predictors there.
+    derivatives : Derivatives
+        Those of the loss there, where it is finite.
+    """
+
+    def __init__(
+        self,
+        problem: OrdinalProblem,
+        Z: FloatArray,
+        theta: FloatArray,
+        threshold: FloatArray,
+        ridge: FloatArray,
+        eta: FloatArray,
+        derivatives: Derivatives,
+    ) -> None:
+        self.problem, self.loss, self.Z = problem, problem.loss, Z
+        self.theta, self.eta, self.derivatives = theta, eta, derivatives
+        none = np.zeros(problem.n_boundaries)
+        self.threshold, self.ridge = np.concatenate([none, threshold]), np.concatenate([none, ridge])
+
+    @abstractmethod
+    def predictors(self, theta: FloatArray) -> FloatArray:
+        """Return the linear predictors, or their change, for coordinates theta: a new array in C order."""
+
+    @abstractmethod
+    def coef_slope(self) -> FloatArray:
+        """Return the gradient of the loss in the coefficients, of shape (k,)."""
+
+    def hessian(self) -> FloatArray:
+        """Return the Hessian of the loss, of shape (m + k, m + k), in C order."""
+        return self.problem.loss_hessian(self.Z, self.derivatives)
+
+    @property
+    def intercept(self) -> FloatArray:
+        """The intercepts."""
+        return np.cumsum(self.theta[: self.loss.n_boundaries])
+
+    @property
+    def coef(self) -> FloatArray:
+        """The coefficients, as a vector."""
+        return self.theta[self.loss.n_boundaries :]
+
+    def slope(self) -> FloatArray:
+        """Return the gradient of the loss."""
+        return np.concatenate([self.derivatives.total_gradient, self.coef_slope()])
+
+    @property
+    def objective(self) -> float:
+        """The objective, up to the penalty of features that are left out."""
+        return self.derivatives.value + self.penalty(self.theta)
+
+    def violation(self, slope: FloatArray) -> float:
+        """Return how far the optimality conditions are from holding, for the gradient of the loss."""
+        slope, size = slope + self.ridge * self.theta, np.abs(self.theta)
+        apart = np.where(size > 0, np.abs(slope + self.threshold * np.sign(self.theta)), np.abs(slope) - self.threshold)
+        return float(max(apart.max(), 0.0))
+
+    def penalty(self, theta: FloatArray) -> float:
+        """Return the penalty."""
+        size = np.abs(theta)
+        return float(np.sum(self.threshold * size) + 0.5 * np.sum(self.ridge * size * size))
+
+    def step(self, slope: FloatArray, violation: float) -> bool:
+        """Take one proximal Newton step; return whether the objective fell, or could not be told from falling."""
+        H = self.hessian()
+        size = float(min(0.1, violation) * 0.1 * violation)
+        accuracy, penalty = max(size, _FLOOR), self.penalty(self.theta)
+        for _ in range(_RETRIES + 1):
+            new = self._model_minimiser(H, slope, accuracy)
+            decrease = self._model_change(slope, new)
+            if decrease < 0:
+                return self._line_search(new - self.theta, new, decrease, penalty)
+            accuracy *= _TIGHTER
+        return False
+
+    def _model_minimiser(self, H: FloatArray, slope: FloatArray, accuracy: float) -> FloatArray:
+        if not np.any(self.threshold):
+            gradient = slope + self.ridge * self.theta
+            return self.theta - _solve(H + np.diag(self.ridge), gradient)
+        new, running = self.theta.copy(), slope.copy()
+        _quadratic_cd.descend(H, running, new, self.threshold, self.ridge, accuracy, _SWEEPS)
+        return new
+
+    def _model_change(self, slope: FloatArray, new: FloatArray) -> float:
+        """Return the change of the linearised loss plus that of the penalty, without cancellation at small steps."""
+        old, change = self.theta, new - self.theta
+        sign = np.sign(old + new)
+        # |new| - |old| is change * sign, where the sign changes a part of it.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            size = np.where(old * new >= 0, sign, (np.abs(new) - np.abs(old)) / change)
+        return float(np.sum(change * (slope + self.ridge * (old + 0.5 * change) + self.threshold * size)))
+
+    def _line_search(self, direction: FloatArray, new: FloatArray, decrease: float, penalty: float) -> bool:
+        change = self.predictors(direction)
+        before = self.derivatives.value + penalty
+        step = min(1.0, _FRACTION * self.loss.longest_step(self.eta, change))
+        while step > _SHORTEST_STEP:
+            theta = new if step == 1.0 else self.theta + step * direction
+            eta = self.eta + step * change
+            derivatives = self.loss.derivatives(eta)
+            after = derivatives.value + self.penalty(theta)
+            if after <= before + _ARMIJO * step * decrease + _SLACK * before:
+                self.theta, self.eta, self.derivatives = theta, eta, derivatives
+                return True
+            step /= 2
+        return False
+
+    def polish(self, steps: int, target: float) -> None:
+        """Take Newton steps on the coordinates without a penalty until their gradient is at most `target`."""
+        m = self.loss.n_boundaries
+        free = np.flatnonzero((self.threshold == 0) & (self.ridge == 0))
+        last, few = np.inf, free.size == m
+        for _ in range(steps):
+            slope = self.derivatives.total_gradient if few else self.slope()[free]
+            size = float(np.abs(slope).max())
+            if size <= target or size >= last:
+                break
+            last = size
+            direction = np.zeros_like(self.theta)
+            direction[free] = -_solve(
+                self.derivatives.intercept_hessian() if few else self.hessian()[np.ix_(free, free)], slope
+            )
+            eta = self.eta + (np.cumsum(direction[:m]) if few else self.predictors(direction))
+            derivatives = self.loss.derivatives(eta)
+            if not derivatives.value <= self.derivatives.value * (1 + _SLACK):
+                break
+            self.theta, self.eta, self.derivatives = self.theta + direction, eta, derivatives
+
+
+def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """Solve a positive semidefinite system, by its minimum-norm solution where it is singular."""
+    try:
+        factor = linalg.cholesky(matrix, lower=True)
+        pivots = np.diag(factor)
+        if pivots.min() ** 2 > _RANK_FLOOR * pivots.max() ** 2:
+            return np.asarray(linalg.cho_solve((factor, True), right))
+    except linalg.LinAlgError:
+        pass  # not positive definite to rounding
+    values, vectors = linalg.eigh(matrix)
+    kept = values > _RANK_FLOOR * values.max(initial=0.0)
+    return np.asarray(vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept]))

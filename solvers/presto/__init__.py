@@ -1,0 +1,22 @@
+"""PRESTO, ordinal regression that shrinks towards proportional odds: problem, backends and ``solver="auto"``."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from .problem import PrestoProblem
+
+__all__ = ["BACKENDS", "PROBLEM", "PrestoProblem", "choose"]
+
+PROBLEM = PrestoProblem
+
+BACKENDS: Mapping[str, str] = {
+    "newton_cd": ".newton_cd:NewtonCD",
+}
+
+
+def choose(problem: PrestoProblem, qualified: Container[str]) -> tuple[str, str]:
+    """Return the backend that ``"auto"`` means for `problem`, and why."""
+    if "newton_cd" in qualified:
+        return "newton_cd", "the fastest of the qualified backends"
+    raise ValueError(f"No installed backend can solve this problem: it needs {', '.join(sorted(problem.needs()))}.")
