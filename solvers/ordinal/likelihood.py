@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...cython_ext import _cumulative_loss, _weighted_gram
 from .links import LINKS, quantile
 
-__all__ = ["Derivatives", "FloatArray", "Likelihood", "assemble_hessian", "weighted_grams"]
+__all__ = ["Derivatives", "FloatArray", "Likelihood", "assemble_hessian", "class_sums", "weighted_grams"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
@@ -135,11 +135,18 @@ class Likelihood:
         return _cumulative_loss.longest_step(eta, direction, self.y, everywhere)
 
 
+def class_sums(Z: FloatArray, y: IntArray, weight: FloatArray, n_classes: int) -> FloatArray:
+    """Return ``sum_i weight[i, k] Z_i`` over the rows of each class, of shape (2, K, q), for two columns of `weight`."""
+    sums = np.empty((2, n_classes, Z.shape[1]))
+    _weighted_gram.class_sums(Z, y, weight, 2, sums)
+    return sums
+
+
 def weighted_grams(Z: FloatArray, rows: IntArray, weight: FloatArray) -> FloatArray:
     """Return ``sum_i weight[i, k] z_i z_i^T`` over `rows`, with ``z_i = (1, Z_i)``, for each column k of `weight`."""
     q = Z.shape[1] + 1
     grams = np.empty((weight.shape[1], q, q))
-    _weighted_gram.weighted_gram(Z, rows, weight, np.empty(2 * _GRAM_BLOCK * q), grams)
+    _weighted_gram.weighted_gram(Z, rows, weight, np.empty(_GRAM_BLOCK * q), grams)
     return grams
 
 

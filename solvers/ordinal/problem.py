@@ -162,8 +162,11 @@ class OrdinalProblem(Problem[OrdinalPoint]):
     @cached_property
     def null_gradient(self) -> FloatArray:
         """The gradient in the coefficients at the model without features."""
-        eta = np.tile(self.loss.null_intercepts, (self.y.size, 1))
-        return self.coef_gradient(self.loss.derivatives(eta))
+        return self.coef_gradient(self.loss.derivatives(self.null_predictors()))
+
+    def null_predictors(self) -> FloatArray:
+        """Return the linear predictors of the model without features, of shape (n, m)."""
+        return np.tile(self.loss.null_intercepts, (self.y.size, 1))
 
     @cached_property
     def scale(self) -> float:
@@ -216,8 +219,12 @@ class OrdinalProblem(Problem[OrdinalPoint]):
         Returns
         -------
         hessian : array of shape (m + k, m + k)
-            In the coordinates ``a_1, a_2 - a_1, ...`` of the intercepts, then the k coefficients of the features.
+            In the order of `stacked`, with the coordinates ``a_1, a_2 - a_1, ...`` of the intercepts.
         """
+
+    @abstractmethod
+    def stacked(self, intercept: FloatArray, coef: FloatArray) -> FloatArray:
+        """Return numbers that belong to the m intercepts and to the k coefficients of some features as one vector."""
 
     def initial_point(self) -> OrdinalPoint:
         """Return the best model without features."""
@@ -330,8 +337,8 @@ class OrdinalProblem(Problem[OrdinalPoint]):
         features = np.flatnonzero(np.any(x.coef != 0, axis=0))
         Z = self.X[:, features]
         Z = np.ascontiguousarray(Z.toarray() if sparse.issparse(Z) else Z)
-        nonzero = np.concatenate([np.ones(x.intercept.size, dtype=bool), (x.coef[:, features] != 0).ravel()])
-        ridge = np.concatenate([np.zeros(x.intercept.size), self.ridge[:, features].ravel()])[nonzero]
+        nonzero = self.stacked(np.ones(x.intercept.size), x.coef[:, features]) != 0
+        ridge = self.stacked(np.zeros(x.intercept.size), self.ridge[:, features])[nonzero]
         H = self.loss_hessian(Z, self.loss.derivatives(self.predictors(x)))[np.ix_(nonzero, nonzero)]
         return count - float(np.trace(np.linalg.lstsq(H + np.diag(ridge), np.diag(ridge))[0]))
 

@@ -46,6 +46,13 @@ class Known:
     predictors: FloatArray
     derivatives: Derivatives
 
+    @classmethod
+    def at_null(cls, problem: OrdinalProblem) -> Known:
+        """Return the model without features."""
+        eta = problem.null_predictors()
+        gradient = OrdinalPoint(np.zeros(problem.n_boundaries), problem.null_gradient)
+        return cls(problem.initial_point(), gradient, eta, problem.loss.derivatives(eta))
+
     def belongs_to(self, x: OrdinalPoint) -> bool:
         """Whether this is the same point."""
         return all(np.array_equal(a, b) for a, b in zip(self.x, x, strict=True))
@@ -84,7 +91,8 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
         known: Known | None = self.cached(start, arrays, lambda: None)
         if known is None or not known.belongs_to(x):
             known = None
-            x = x if np.isfinite(problem.objective(x)) else problem.initial_point()
+            if start is None or not np.isfinite(problem.objective(x)):
+                x, known = problem.initial_point(), Known.at_null(problem)
         target = tol * problem.scale
         with Monitor(self, problem, tol=tol, callback=callback) as run:
             # The gradient at the last point of a path tells without a pass over the data whether it is good enough.
@@ -99,9 +107,10 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
                 assert known is not None
                 features = _working_set(problem, x, known.gradient, target)
                 restricted = self._restrict(problem, _columns(problem.X, features), features, known)
-                outcome = self._minimise(run, restricted, target)
-                x = OrdinalPoint(restricted.intercept, np.zeros_like(x.coef))
-                x.coef[:, features] = restricted.coef.reshape(-1, features.size)
+                outcome = self._minimise(run, restricted, target, loose=features.size < x.coef.shape[1])
+                part = restricted.point
+                x = OrdinalPoint(part.intercept, np.zeros_like(x.coef))
+                x.coef[:, features] = part.coef
                 if outcome == "accurate":
                     target *= _TIGHTER  # the bound on the suboptimality asks for more than the residual
                 if outcome == "stuck" or target < _EPS * problem.scale:
@@ -112,8 +121,8 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
                 known = Known(x, **run.certificate.byproducts)
         return run.solution(state=State(self.name, arrays, known))
 
-    def _minimise(self, run: Monitor[OrdinalPoint], restricted: Restricted, target: float) -> str:
-        """Take Newton steps until the restricted violation is small.
+    def _minimise(self, run: Monitor[OrdinalPoint], restricted: Restricted, target: float, *, loose: bool) -> str:
+        """Take Newton steps until the restricted violation is small, while other features wait if `loose` less so.
 
         Returns
         -------
@@ -123,7 +132,7 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
         taken, idle = 0, 0
         slope, objective = restricted.slope(), restricted.objective
         violation = first = lowest = restricted.violation(slope)
-        far = _FAR * run.problem.scale
+        far = _FAR * run.problem.scale if loose else np.inf
         while violation > _INNER * target and not (violation <= _LOOSE * first and violation > far):
             late = self.time_limit is not None and run.seconds >= self.time_limit
             if late or run.n_iter + taken >= self.max_iter or not restricted.step(slope, violation):

@@ -12,7 +12,7 @@ from scipy import linalg
 
 from ...cython_ext import _quadratic_cd
 from .likelihood import Derivatives, FloatArray
-from .problem import OrdinalProblem
+from .problem import OrdinalPoint, OrdinalProblem
 
 __all__ = ["Restricted"]
 
@@ -29,18 +29,18 @@ _RANK_FLOOR = 1e-10
 
 
 class Restricted(ABC):
-    """The problem on the features Z, in a vector theta of coordinates that begins with the changes of the intercept.
+    """The problem on the features Z, in a vector theta of coordinates: changes of the intercept, and coefficients.
 
     Parameters
     ----------
     problem : OrdinalProblem
-        Says the loss.
+        Says the loss, and the order of the coordinates.
     Z : array of shape (n, q)
         The features, in C order.
-    theta : array of shape (m + k,)
-        Where to start: ``a_1, a_2 - a_1, ...``, then k coefficients.
-    threshold, ridge : arrays of shape (k,)
-        Strengths of the l1 and of the squared penalty of the coefficients.
+    x : OrdinalPoint
+        Where to start, with the coefficients of these features.
+    threshold, ridge : arrays of the shape of the coefficients
+        Strengths of the l1 and of the squared penalty.
     eta : array of shape (n, m)
         The linear predictors there.
     derivatives : Derivatives
@@ -51,16 +51,18 @@ class Restricted(ABC):
         self,
         problem: OrdinalProblem,
         Z: FloatArray,
-        theta: FloatArray,
+        x: OrdinalPoint,
         threshold: FloatArray,
         ridge: FloatArray,
         eta: FloatArray,
         derivatives: Derivatives,
     ) -> None:
         self.problem, self.loss, self.Z = problem, problem.loss, Z
-        self.theta, self.eta, self.derivatives = theta, eta, derivatives
+        self.eta, self.derivatives = eta, derivatives
         none = np.zeros(problem.n_boundaries)
-        self.threshold, self.ridge = np.concatenate([none, threshold]), np.concatenate([none, ridge])
+        self.theta = problem.stacked(np.diff(x.intercept, prepend=0.0), x.coef)
+        self.threshold, self.ridge = problem.stacked(none, threshold), problem.stacked(none, ridge)
+        self.intercepts = np.flatnonzero(problem.stacked(none + 1.0, np.zeros_like(x.coef)))
 
     @abstractmethod
     def predictors(self, theta: FloatArray) -> FloatArray:
@@ -68,25 +70,21 @@ class Restricted(ABC):
 
     @abstractmethod
     def coef_slope(self) -> FloatArray:
-        """Return the gradient of the loss in the coefficients, of shape (k,)."""
+        """Return the gradient of the loss in the coefficients, in their shape."""
+
+    @property
+    def point(self) -> OrdinalPoint:
+        """The intercepts, and the coefficients of the features."""
+        coef = np.delete(self.theta, self.intercepts)
+        return OrdinalPoint(np.cumsum(self.theta[self.intercepts]), coef.reshape(-1, self.Z.shape[1]))
 
     def hessian(self) -> FloatArray:
-        """Return the Hessian of the loss, of shape (m + k, m + k), in C order."""
+        """Return the Hessian of the loss, in C order."""
         return self.problem.loss_hessian(self.Z, self.derivatives)
-
-    @property
-    def intercept(self) -> FloatArray:
-        """The intercepts."""
-        return np.cumsum(self.theta[: self.loss.n_boundaries])
-
-    @property
-    def coef(self) -> FloatArray:
-        """The coefficients, as a vector."""
-        return self.theta[self.loss.n_boundaries :]
 
     def slope(self) -> FloatArray:
         """Return the gradient of the loss."""
-        return np.concatenate([self.derivatives.total_gradient, self.coef_slope()])
+        return self.problem.stacked(self.derivatives.total_gradient, self.coef_slope())
 
     @property
     def objective(self) -> float:
@@ -151,9 +149,8 @@ class Restricted(ABC):
 
     def polish(self, steps: int, target: float) -> None:
         """Take Newton steps on the coordinates without a penalty until their gradient is at most `target`."""
-        m = self.loss.n_boundaries
         free = np.flatnonzero((self.threshold == 0) & (self.ridge == 0))
-        last, few = np.inf, free.size == m
+        last, few = np.inf, free.size == self.intercepts.size
         for _ in range(steps):
             slope = self.derivatives.total_gradient if few else self.slope()[free]
             size = float(np.abs(slope).max())
@@ -164,7 +161,7 @@ class Restricted(ABC):
             direction[free] = -_solve(
                 self.derivatives.intercept_hessian() if few else self.hessian()[np.ix_(free, free)], slope
             )
-            eta = self.eta + (np.cumsum(direction[:m]) if few else self.predictors(direction))
+            eta = self.eta + (np.cumsum(direction[free]) if few else self.predictors(direction))
             derivatives = self.loss.derivatives(eta)
             if not derivatives.value <= self.derivatives.value * (1 + _SLACK):
                 break

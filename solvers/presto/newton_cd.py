@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ordinal.likelihood import FloatArray
+from ..ordinal.problem import OrdinalPoint
 from ..ordinal.proximal_newton import Known, ProximalNewton
 from ..ordinal.restricted import Restricted
 from .problem import PrestoProblem
@@ -59,18 +60,17 @@ class NewtonCD(ProximalNewton[PrestoProblem]):
     def _restrict(
         self, problem: PrestoProblem, Z: FloatArray, features: npt.NDArray[np.intp], known: Known
     ) -> Restricted:
-        theta = np.concatenate([np.diff(known.x.intercept, prepend=0.0), known.x.coef[:, features].ravel()])
-        penalties = problem.thresholds[:, features].ravel(), problem.ridge[:, features].ravel()
-        return _RestrictedPresto(problem, Z, theta, *penalties, known.predictors, known.derivatives)
+        x = OrdinalPoint(known.x.intercept, known.x.coef[:, features])
+        penalties = problem.thresholds[:, features], problem.ridge[:, features]
+        return _RestrictedPresto(problem, Z, x, *penalties, known.predictors, known.derivatives)
 
 
 class _RestrictedPresto(Restricted):
-    """PRESTO on some features: the coefficients are the differences of slopes, boundary by boundary."""
+    """PRESTO on some features: the coefficients are the differences of slopes."""
 
     def predictors(self, theta: FloatArray) -> FloatArray:
-        m = self.loss.n_boundaries
-        slopes = np.cumsum(theta[m:].reshape(m, -1), axis=0)
-        return np.ascontiguousarray(self.Z @ slopes.T + np.cumsum(theta[:m]))
+        sums = np.cumsum(theta.reshape(self.loss.n_boundaries, -1), axis=0)
+        return np.ascontiguousarray(self.Z @ sums[:, 1:].T + sums[:, 0])
 
     def coef_slope(self) -> FloatArray:
-        return np.asarray((self.derivatives.gradient.T @ self.Z).ravel())
+        return np.asarray(self.derivatives.gradient.T @ self.Z)

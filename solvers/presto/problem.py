@@ -116,7 +116,11 @@ class PrestoProblem(OrdinalProblem):
         upper = weighted_grams(Z, rows[0], curvature[:, 2:])
         grams = [weighted_grams(Z, rows[c], curvature) for c in range(1, m)]
         shift = weighted_grams(Z, rows[m], curvature[:, :1])
-        matrix = assemble_hessian([np.repeat(upper, 3, axis=0), *grams, np.repeat(shift, 3, axis=0)])
-        order = np.arange(m * (1 + Z.shape[1])).reshape(m, -1)
-        order = np.concatenate([order[:, 0], order[:, 1:].ravel()])
-        return np.ascontiguousarray(matrix.reshape(order.size, order.size)[np.ix_(order, order)])
+        # Of these, one curvature each is used.
+        first, last = np.broadcast_to(upper, (3, *upper.shape[1:])), np.broadcast_to(shift, (3, *shift.shape[1:]))
+        matrix = assemble_hessian([first, *grams, last])
+        return matrix.reshape(m * matrix.shape[1], -1)
+
+    def stacked(self, intercept: FloatArray, coef: FloatArray) -> FloatArray:
+        """Return the numbers of each boundary, that of its intercept first."""
+        return np.hstack([intercept[:, None], coef]).ravel()

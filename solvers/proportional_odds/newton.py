@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ordinal.likelihood import FloatArray
+from ..ordinal.problem import OrdinalPoint
 from ..ordinal.proximal_newton import Known, ProximalNewton
 from ..ordinal.restricted import Restricted
 from .problem import ProportionalOddsProblem
@@ -55,9 +56,9 @@ class Newton(ProximalNewton[ProportionalOddsProblem]):
     def _restrict(
         self, problem: ProportionalOddsProblem, Z: FloatArray, features: npt.NDArray[np.intp], known: Known
     ) -> Restricted:
-        theta = np.concatenate([np.diff(known.x.intercept, prepend=0.0), known.x.coef[0, features]])
-        penalties = problem.thresholds[0, features], problem.ridge[0, features]
-        return _RestrictedOdds(problem, Z, theta, *penalties, known.predictors, known.derivatives)
+        x = OrdinalPoint(known.x.intercept, known.x.coef[:, features])
+        penalties = problem.thresholds[:, features], problem.ridge[:, features]
+        return _RestrictedOdds(problem, Z, x, *penalties, known.predictors, known.derivatives)
 
 
 class _RestrictedOdds(Restricted):

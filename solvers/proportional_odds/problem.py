@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..ordinal.likelihood import Derivatives, FloatArray, weighted_grams
+from ..ordinal.likelihood import Derivatives, FloatArray, class_sums, weighted_grams
 from ..ordinal.problem import OrdinalProblem
 
 __all__ = ["ProportionalOddsProblem"]
@@ -90,10 +90,12 @@ class ProportionalOddsProblem(OrdinalProblem):
 
     def loss_hessian(self, Z: FloatArray, derivatives: Derivatives) -> FloatArray:
         """Return the Hessian of the loss in intercepts and slopes; see :class:`OrdinalProblem`."""
-        curvature, y, m = derivatives.curvature, self.loss.y[:, None], self.n_boundaries
         # Shifting the boundaries from l on moves both of the classes from l on, and the upper one of class l - 1.
-        boundary = np.arange(1, m + 1)
-        shared = np.where(y >= boundary, curvature[:, :1], np.where(y == boundary - 1, curvature[:, 1:2], 0.0))
-        cross = shared.T @ Z
-        gram = weighted_grams(Z, self.loss.all_rows, curvature[:, :1])[0, 1:, 1:]
+        shift, upper = class_sums(Z, self.loss.y, derivatives.curvature, self.n_classes)
+        cross = np.cumsum(shift[:0:-1], axis=0)[::-1] + upper[:-1]
+        gram = weighted_grams(Z, self.loss.all_rows, derivatives.curvature[:, :1])[0, 1:, 1:]
         return np.block([[derivatives.intercept_hessian(), cross], [cross.T, gram]])
+
+    def stacked(self, intercept: FloatArray, coef: FloatArray) -> FloatArray:
+        """Return the numbers of the intercepts, then those of the slopes."""
+        return np.concatenate([intercept, coef.ravel()])

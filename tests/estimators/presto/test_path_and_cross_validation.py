@@ -12,7 +12,9 @@ from estimand.metrics import brier_score_multi, rare_log_loss
 @pytest.fixture(scope="module")
 def data():
     intercepts = (-0.5, 1.0, 2.5)
-    return make_ordinal_regression("dense", n_samples=600, n_features=4, intercepts=intercepts, base=1.0, random_state=1)
+    return make_ordinal_regression(
+        "dense", n_samples=600, n_features=4, intercepts=intercepts, base=1.0, random_state=1
+    )
 
 
 def test_a_path_is_that_of_single_fits(data):

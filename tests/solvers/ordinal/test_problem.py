@@ -117,16 +117,20 @@ def test_the_hessian_is_the_derivative_of_the_gradient():
 
         def slope(x, problem=problem):
             derivatives = problem.loss.derivatives(problem.predictors(x))
-            return np.concatenate([derivatives.total_gradient, problem.coef_gradient(derivatives).ravel()])
+            return problem.stacked(derivatives.total_gradient, problem.coef_gradient(derivatives))
 
         H = problem.loss_hessian(problem.X, problem.loss.derivatives(problem.predictors(x)))
-        m, h = x.intercept.size, 1e-6
-        for j in range(H.shape[0]):
-            unit = np.zeros(H.shape[0])
-            unit[j] = h
-            change = np.cumsum(unit[:m]), unit[m:].reshape(x.coef.shape)
-            ends = [slope(OrdinalPoint(x.intercept + s * change[0], x.coef + s * change[1])) for s in (1, -1)]
-            np.testing.assert_allclose(H[j], (ends[0] - ends[1]) / (2 * h), atol=1e-9)
+        h = 1e-6
+        for block in range(2):
+            for index in np.ndindex(x[block].shape):
+                change = np.zeros(x.intercept.shape), np.zeros(x.coef.shape)
+                change[block][index] = h
+                # Changing a coordinate of the intercepts moves all boundaries from there on.
+                ends = [
+                    slope(OrdinalPoint(x.intercept + s * np.cumsum(change[0]), x.coef + s * change[1])) for s in (1, -1)
+                ]
+                row = int(np.flatnonzero(problem.stacked(*change))[0])
+                np.testing.assert_allclose(H[row], (ends[0] - ends[1]) / (2 * h), atol=1e-9)
 
 
 def test_degrees_of_freedom():
@@ -136,7 +140,7 @@ def test_degrees_of_freedom():
     ridge = random_problem(fraction=0.05, l1_ratio=0.0)
     x = get_solver("newton_cd", ridge).solve(ridge, tol=1e-8).x
     H = ridge.loss_hessian(ridge.X, ridge.loss.derivatives(ridge.predictors(x)))
-    D = np.diag(np.concatenate([np.zeros(3), ridge.ridge.ravel()]))
+    D = np.diag(ridge.stacked(np.zeros(3), ridge.ridge))
     assert ridge.degrees_of_freedom(x) == pytest.approx(np.trace(np.linalg.solve(H + D, H)), rel=1e-10)
 
 
