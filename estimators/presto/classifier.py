@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ...solvers import Solution, Solver
 from ...solvers.ordinal.links import REFLECTED
@@ -32,12 +32,14 @@ class PrestoModel(OrdinalClassifier):
         **OrdinalClassifier._parameter_constraints,
         "base_penalty": [Interval(Real, 0, None, closed="left")],
         "penalty_weights": ["array-like", None],
+        "monotone": [StrOptions({"likelihood", "train"})],
         "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     l1_ratio: float
     base_penalty: float
     penalty_weights: Any
+    monotone: str
     gap_tol: float | None
 
     def _problem(self, data: OrdinalData, n_classes: int, alpha: float) -> PrestoProblem:
@@ -52,6 +54,7 @@ class PrestoModel(OrdinalClassifier):
             link=REFLECTED[self.link] if data.reverse else self.link,
             sample_weight=data.sample_weight,
             gap_tol=self.gap_tol,
+            monotone=self.monotone,
         )
 
     def _weights(self, varying: npt.NDArray[np.bool_]) -> FloatArray | None:
@@ -114,6 +117,9 @@ class PrestoClassifier(PrestoModel):
         otherwise the sorted labels.
     rare : {"last", "first"}, default="last"
         Which end is the rare class. The boundary farthest from it is the base.
+    monotone : {"likelihood", "train"}, default="likelihood"
+        Whether boundaries may cross at training rows whose own class does not show it. ``"train"`` adds the constraints
+        that they do not cross at any training row; rows to predict may still need a repair.
     crossing : {"rare", "isotonic", "sort", "raw"}, default="rare"
         How predictions are repaired where boundaries cross. ``"rare"`` keeps the fitted probability of the rare class
         and moves the other boundaries; ``"sort"`` sorts the boundaries, ``"isotonic"`` projects their
@@ -224,6 +230,7 @@ class PrestoClassifier(PrestoModel):
         standardize: bool = True,
         categories: Any = "auto",
         rare: str = "last",
+        monotone: str = "likelihood",
         crossing: str = "rare",
         class_weight: dict[Any, float] | str | None = None,
         solver: str | Solver[Any, Any] = "auto",
@@ -241,6 +248,7 @@ class PrestoClassifier(PrestoModel):
         self.standardize = standardize
         self.categories = categories
         self.rare = rare
+        self.monotone = monotone
         self.crossing = crossing
         self.class_weight = class_weight
         self.solver = solver

@@ -86,7 +86,7 @@ class PrestoClassifierCV(PrestoModel):
     selection : {"min", "1se"}, default="min"
         The best mean score (the larger penalty of a tie), or the largest penalty whose mean score is within one
         standard error of it.
-    l1_ratio, base_penalty, penalty_weights, link, standardize, categories, rare, crossing, class_weight
+    l1_ratio, base_penalty, penalty_weights, link, standardize, categories, rare, monotone, crossing, class_weight
         As for :class:`PrestoClassifier`. Test folds are scored with the repair `crossing`, or ``"rare"`` for ``"raw"``.
     solver, tol, gap_tol, max_iter, verbose
         As for :class:`PrestoClassifier`.
@@ -162,6 +162,7 @@ class PrestoClassifierCV(PrestoModel):
         standardize: bool = True,
         categories: Any = "auto",
         rare: str = "last",
+        monotone: str = "likelihood",
         crossing: str = "rare",
         class_weight: dict[Any, float] | str | None = None,
         solver: str | Solver[Any, Any] = "auto",
@@ -185,6 +186,7 @@ class PrestoClassifierCV(PrestoModel):
         self.standardize = standardize
         self.categories = categories
         self.rare = rare
+        self.monotone = monotone
         self.crossing = crossing
         self.class_weight = class_weight
         self.solver = solver

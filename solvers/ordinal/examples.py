@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["data_sets", "random_data"]
+__all__ = ["crossing_data", "data_sets", "random_data"]
 
 
 def random_data(n: int = 80, p: int = 4, n_classes: int = 4, *, seed: int = 0, spread: float = 1.0) -> dict[str, Any]:
@@ -31,6 +31,20 @@ def random_data(n: int = 80, p: int = 4, n_classes: int = 4, *, seed: int = 0, s
     shares = np.linspace(1.0, 0.15, n_classes)
     cuts = np.quantile(latent, np.cumsum(shares / shares.sum())[:-1])
     return {"X": X, "y": np.searchsorted(cuts, latent).astype(np.int32), "n_classes": n_classes}
+
+
+def crossing_data(n: int = 200) -> dict[str, Any]:
+    """Return fields of a problem whose boundaries cross: towards one side both end classes become more frequent.
+
+    Parameters
+    ----------
+    n : int
+        The number of rows.
+    """
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((n, 2))
+    middle = rng.uniform(size=n) < 1.0 / (1.0 + np.exp(-2.0 * X[:, 0]))
+    return {"X": X, "y": np.where(middle, 1, 2 * rng.integers(0, 2, n)).astype(np.int32), "n_classes": 3}
 
 
 def data_sets() -> dict[str, dict[str, Any]]:

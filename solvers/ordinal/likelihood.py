@@ -36,6 +36,8 @@ class Derivatives(NamedTuple):
         Sums of `gradient` over the rows.
     total_curvature : array of shape (K, 3)
         Sums of `curvature` over the rows of each class.
+    barrier_curvature : array of shape (n, m - 1) or None
+        Second derivatives of a barrier on the gaps between adjacent boundaries, where there is one.
     """
 
     value: float
@@ -43,10 +45,14 @@ class Derivatives(NamedTuple):
     curvature: FloatArray
     total_gradient: FloatArray
     total_curvature: FloatArray
+    barrier_curvature: FloatArray | None = None
 
     def intercept_hessian(self) -> FloatArray:
         """Return the Hessian in the changes ``a_1, a_2 - a_1, ...`` of the intercepts, of shape (m, m)."""
-        return assemble_hessian(self.total_curvature[:, :, None, None])[:, 0, :, 0]
+        matrix = assemble_hessian(self.total_curvature[:, :, None, None])[:, 0, :, 0]
+        if self.barrier_curvature is not None:
+            matrix[np.diag_indices_from(matrix)] += np.append(0.0, self.barrier_curvature.sum(axis=0))
+        return matrix
 
 
 class Likelihood:
@@ -136,7 +142,7 @@ class Likelihood:
 
 
 def class_sums(Z: FloatArray, y: IntArray, weight: FloatArray, n_classes: int) -> FloatArray:
-    """Return ``sum_i weight[i, k] Z_i`` over the rows of each class, of shape (2, K, q), for two columns of `weight`."""
+    """Return ``sum_i weight[i, k] Z_i`` over the rows of each class, of shape (2, K, q), for the columns 0 and 1."""
     sums = np.empty((2, n_classes, Z.shape[1]))
     _weighted_gram.class_sums(Z, y, weight, 2, sums)
     return sums

@@ -282,9 +282,7 @@ class OrdinalProblem(Problem[OrdinalPoint]):
         objective = derivatives.value + self.penalty(x.coef)
         kkt = self.residual(x, gradient)
         gap, proved = self._gap(x, gradient, objective)
-        value = kkt
-        if self.gap_tol is not None and not math.isnan(gap):
-            value = max(kkt, gap / (self.gap_tol * self.loss.null_value) * tol * self.scale)
+        value = max(kkt, self._gap_excess(gap) * tol * self.scale)
         return Certificate(
             kind="kkt",
             value=value,
@@ -295,6 +293,12 @@ class OrdinalProblem(Problem[OrdinalPoint]):
             parts={"kkt": kkt / self.scale, "gap": gap},
             byproducts={"gradient": gradient, "predictors": eta, "derivatives": derivatives},
         )
+
+    def _gap_excess(self, gap: float) -> float:
+        """Return a bound on the suboptimality over the largest allowed, 0 where none is asked for or there is none."""
+        if self.gap_tol is None or math.isnan(gap):
+            return 0.0
+        return gap / (self.gap_tol * self.loss.null_value)
 
     def _gap(self, x: OrdinalPoint, gradient: OrdinalPoint, objective: float) -> tuple[float, bool]:
         """Return a bound on ``P(x) - min P``, NaN where there is none, and whether it is proved."""

@@ -22,7 +22,8 @@ _SLACK = 1e-14
 _SHORTEST_STEP = 1e-12
 _FRACTION = 0.99
 _FLOOR = 1e-13
-_SWEEPS = 1000
+_SWEEPS = 100
+_ROUNDS = 20
 _TIGHTER = 1e-2
 _RETRIES = 2
 _RANK_FLOOR = 1e-10
@@ -120,7 +121,20 @@ class Restricted(ABC):
             gradient = slope + self.ridge * self.theta
             return self.theta - _solve(H + np.diag(self.ridge), gradient)
         new, running = self.theta.copy(), slope.copy()
-        _quadratic_cd.descend(H, running, new, self.threshold, self.ridge, accuracy, _SWEEPS)
+        for _ in range(_ROUNDS):
+            sweeps, _moved = _quadratic_cd.descend(H, running, new, self.threshold, self.ridge, accuracy, _SWEEPS)
+            if sweeps < _SWEEPS:
+                break
+            # Coordinates are nearly dependent: solve for those in use, up to where a sign changes.
+            support = np.flatnonzero((new != 0) | (self.threshold == 0))
+            sign, old = np.sign(new[support]), new[support]
+            gradient = running[support] + self.ridge[support] * old + self.threshold[support] * sign
+            change = -_solve(H[np.ix_(support, support)] + np.diag(self.ridge[support]), gradient)
+            crossing = (self.threshold[support] > 0) & (sign * (old + change) < 0)
+            steps = np.where(crossing, old / np.where(crossing, -change, 1.0), 1.0)
+            step = float(steps.min(initial=1.0))
+            new[support] = np.where(crossing & (steps == step), 0.0, old + step * change)
+            running += H[:, support] @ (new[support] - old)
         return new
 
     def _model_change(self, slope: FloatArray, new: FloatArray) -> float:

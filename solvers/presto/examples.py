@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ordinal.examples import data_sets, random_data
+from ..ordinal.examples import crossing_data, data_sets, random_data
 from .problem import PrestoProblem
 
 __all__ = ["examples", "random_problem"]
@@ -46,6 +46,8 @@ def examples() -> list[tuple[str, PrestoProblem]]:
         "probit": random_problem(link="probit"),
         "cloglog": random_problem(link="cloglog"),
         "loglog": random_problem(link="loglog"),
+        "train": random_problem(random_data(150, 3, 4, seed=7), fraction=0.02, monotone="train"),
+        "train_crossing": random_problem(crossing_data(), fraction=1e-3, monotone="train"),
         "everything": random_problem(
             data["sample_weight"], weights=weights, l1_ratio=0.7, base_penalty=0.5, link="probit", fraction=0.03
         ),

@@ -7,13 +7,23 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..certificate import changed
+from ..monitor import Monitor
 from ..ordinal.likelihood import FloatArray
 from ..ordinal.problem import OrdinalPoint
 from ..ordinal.proximal_newton import Known, ProximalNewton
 from ..ordinal.restricted import Restricted
+from ..solution import Callback, Solution, Start
+from .barrier import BarrierLikelihood
 from .problem import PrestoProblem
 
 __all__ = ["NewtonCD"]
+
+_FIRST_BARRIER = 0.1
+_BARRIER_RATIO = 0.3
+_LAST_BARRIER = 1e-8
+_STEPS_A_BARRIER = 50
+_BARRIER_TOL = 1e-6
 
 
 class NewtonCD(ProximalNewton[PrestoProblem]):
@@ -30,7 +40,8 @@ class NewtonCD(ProximalNewton[PrestoProblem]):
     -----
     The exact Hessian is used, which is positive semidefinite for the links on offer. A step stops short of where the
     probability of an observed class would vanish. At the end the intercepts are polished, so that the bound on the
-    suboptimality is not dominated by their gradient.
+    suboptimality is not dominated by their gradient. Constraints against crossings are met by a barrier, weakened from
+    solve to solve until complementarity and residual are small enough.
 
     References
     ----------
@@ -54,8 +65,45 @@ class NewtonCD(ProximalNewton[PrestoProblem]):
     problem = PrestoProblem
     guarantee = "exact"
     supports: ClassVar[frozenset[str]] = frozenset(
-        {"sparse", "weights", "sample_weight", "l2", "free", "other_links", "callback"}
+        {"sparse", "weights", "sample_weight", "l2", "free", "other_links", "monotone_train", "callback"}
     )
+
+    def solve(
+        self,
+        problem: PrestoProblem,
+        *,
+        start: Start[OrdinalPoint] = None,
+        tol: float,
+        callback: Callback | None = None,
+    ) -> Solution[OrdinalPoint]:
+        """Take Newton steps on growing sets of features until `problem` certifies the point."""
+        if problem.constrained:
+            return self._solve_constrained(problem, start=start, tol=tol, callback=callback)
+        return super().solve(problem, start=start, tol=tol, callback=callback)
+
+    def _solve_constrained(
+        self, problem: PrestoProblem, *, start: Start[OrdinalPoint], tol: float, callback: Callback | None
+    ) -> Solution[OrdinalPoint]:
+        """Solve with weaker and weaker barriers, each from the solution before it."""
+        x, multipliers, beta = self.start_point(problem, start), None, _FIRST_BARRIER
+        if start is None or not np.isfinite(BarrierLikelihood(problem.loss, beta).value(problem.predictors(x))):
+            x = problem.initial_point()
+        with Monitor(self, problem, tol=tol, callback=callback) as run:
+            while run.go_on(x, dual=multipliers):
+                if beta < _LAST_BARRIER:
+                    run.stall("a weaker barrier is too hard for Newton steps: for an exact answer use solver='cvxpy'")
+                    break
+                loss = BarrierLikelihood(problem.loss, beta)
+                easier = changed(problem, monotone="likelihood", gap_tol=None, likelihood=loss)
+                left = None if self.time_limit is None else max(self.time_limit - run.seconds, 0.0)
+                steps = min(_STEPS_A_BARRIER, self.max_iter - run.n_iter)
+                level = NewtonCD(steps, left).solve(easier, start=x, tol=max(min(tol, _BARRIER_TOL), beta))
+                if level.status == "interrupted":
+                    raise KeyboardInterrupt
+                x, multipliers = level.x, loss.multipliers(problem.predictors(level.x))
+                run.n_iter += max(level.n_iter - 1, 0)
+                beta *= _BARRIER_RATIO
+        return run.solution()
 
     def _restrict(
         self, problem: PrestoProblem, Z: FloatArray, features: npt.NDArray[np.intp], known: Known

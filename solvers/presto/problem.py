@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ..certificate import Certificate, changed
 from ..ordinal.likelihood import Derivatives, FloatArray, assemble_hessian, weighted_grams
-from ..ordinal.problem import OrdinalProblem
+from ..ordinal.problem import OrdinalPoint, OrdinalProblem
 
 __all__ = ["PrestoProblem"]
 
@@ -58,6 +60,9 @@ class PrestoProblem(OrdinalProblem):
     base_penalty : float, default 1
         Weight of the first boundary's slopes, at least 0. With 0 and a large `alpha` this is the model of proportional
         odds without a penalty.
+    monotone : {"likelihood", "train"}, default "likelihood"
+        Whether adjacent boundaries may cross at rows of other classes, or must not at any row: with ``"train"`` the
+        constraints ``eta_ik >= eta_i,k+1`` are added.
 
     Raises
     ------
@@ -69,7 +74,8 @@ class PrestoProblem(OrdinalProblem):
     The value of the certificate is the largest entry of the fixed-point residual of a proximal gradient step,
     ``psi - soft(psi - g, alpha rho v)``. Its part ``"gap"`` bounds ``P(x) - min P`` by convexity: the loss lies above
     its tangent, and the penalty of a minimiser is at most ``P(x)``. Where intercepts are the only coordinates without a
-    penalty that is a proof, because the class shares bound how far they are from their optimum.
+    penalty that is a proof, because the class shares bound how far they are from their optimum. With constraints the
+    residual and the bound are those of the Lagrangian; complementarity and violation are in the parts.
 
     References
     ----------
@@ -87,12 +93,26 @@ class PrestoProblem(OrdinalProblem):
 
     name: ClassVar[str] = "presto"
 
+    words: ClassVar[frozenset[str]] = OrdinalProblem.words | {"monotone_train"}
+
     base_penalty: float = 1.0
+    monotone: str = "likelihood"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (math.isfinite(self.base_penalty) and self.base_penalty >= 0):
             raise ValueError(f"base_penalty={self.base_penalty!r} must be a finite number of at least 0.")
+        if self.monotone not in ("likelihood", "train"):
+            raise ValueError(f"monotone={self.monotone!r} must be 'likelihood' or 'train'.")
+
+    @property
+    def constrained(self) -> bool:
+        """Whether there are constraints on the gaps between boundaries."""
+        return self.monotone == "train" and self.n_boundaries > 1
+
+    def needs(self) -> frozenset[str]:
+        """Return the capability words of this instance."""
+        return super().needs() | (frozenset({"monotone_train"}) if self.constrained else frozenset())
 
     @cached_property
     def penalty_weights(self) -> FloatArray:
@@ -119,8 +139,60 @@ class PrestoProblem(OrdinalProblem):
         # Of these, one curvature each is used.
         first, last = np.broadcast_to(upper, (3, *upper.shape[1:])), np.broadcast_to(shift, (3, *shift.shape[1:]))
         matrix = assemble_hessian([first, *grams, last])
+        if derivatives.barrier_curvature is not None:
+            bends = weighted_grams(Z, self.loss.all_rows, derivatives.barrier_curvature)
+            for boundary in range(1, m):
+                matrix[boundary, :, boundary, :] += bends[boundary - 1]
         return matrix.reshape(m * matrix.shape[1], -1)
 
     def stacked(self, intercept: FloatArray, coef: FloatArray) -> FloatArray:
         """Return the numbers of each boundary, that of its intercept first."""
         return np.hstack([intercept[:, None], coef]).ravel()
+
+    def certify(self, x: OrdinalPoint, dual: Any = None, *, tol: float) -> Certificate:
+        """Measure how far `x` is from a fixed point, and bound its suboptimality; see :class:`OrdinalProblem`.
+
+        Parameters
+        ----------
+        x : OrdinalPoint
+            Intercepts and differences.
+        dual : array of shape (n, m - 1) or None
+            With constraints, candidates for their multipliers; negative ones count as 0.
+        tol : float
+            The residual, the complementarity over the loss of the model without features, and the violation are to be
+            at most `tol`, the residual relative to the scale.
+
+        Returns
+        -------
+        Certificate
+            Of kind ``"kkt"``.
+        """
+        certificate = super().certify(x, tol=tol)
+        if not self.constrained or not math.isfinite(certificate.value):
+            return certificate
+        eta, plain = certificate.byproducts["predictors"], certificate.byproducts["derivatives"]
+        multipliers = np.zeros((eta.shape[0], eta.shape[1] - 1)) if dual is None else np.maximum(dual, 0.0)
+        # Shifting the boundaries from l on lowers the gap below the first of them only.
+        gradient, total = plain.gradient.copy(), plain.total_gradient.copy()
+        gradient[:, 1:] += multipliers
+        total[1:] += multipliers.sum(axis=0)
+        lagrangian = self.gradient(plain._replace(gradient=gradient, total_gradient=total))
+        distance = eta[:, :-1] - eta[:, 1:]
+        complementarity = float(np.sum(multipliers * distance))
+        violation = max(0.0, -float(distance.min(initial=0.0)))
+        kkt = self.residual(x, lagrangian)
+        gap, proved = self._gap(x, lagrangian, certificate.upper)
+        gap += max(complementarity, 0.0)
+        parts = {
+            "kkt": kkt / self.scale,
+            "gap": gap,
+            "complementarity": abs(complementarity) / self.loss.null_value,
+            "violation": violation,
+        }
+        worst = max(parts["kkt"], parts["complementarity"], violation, self._gap_excess(gap) * tol)
+        return changed(
+            certificate,
+            value=worst * self.scale,
+            lower=certificate.upper - gap if proved else -math.inf,
+            parts=MappingProxyType(parts),
+        )

@@ -243,15 +243,42 @@ def test_small_probabilities_keep_their_digits(rare, sign):
 
 
 def test_heavy_crossing_is_reported():
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((300, 1))
-    # The lower X, the more extreme classes on both sides, which the boundaries do not see of each other.
-    y = np.where(rng.uniform(size=300) < special.expit(3 * X[:, 0]), 1, rng.choice([0, 2], 300))
+    X, y = crossing_data()
     with pytest.warns(UserWarning, match="Boundaries cross"):
         model = PrestoClassifier(alpha=1e-4).fit(X, y)
     eta = model.boundary_function(X)
     assert model.crossing_fraction_ == pytest.approx(np.mean(np.any(np.diff(eta, axis=1) > 0, axis=1)))
     assert np.all(model.predict_proba(X) >= 0)
+
+
+def crossing_data(n=300):
+    """Towards low X both end classes become more frequent, which the boundaries do not see of each other."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 1))
+    return X, np.where(rng.uniform(size=n) < special.expit(3 * X[:, 0]), 1, rng.choice([0, 2], n))
+
+
+def test_boundaries_that_must_not_cross_at_training_rows():
+    X, y = crossing_data()
+    model = PrestoClassifier(alpha=1e-3, monotone="train").fit(X, y)
+    assert model.converged_
+    assert model.crossing_fraction_ == 0
+    assert np.all(np.diff(model.boundary_function(X), axis=1) < 0)
+    assert model.dual_gap_ >= 0
+    null = -model.null_loglik_ / len(y)
+    assert model.objective_ < null
+    weight = np.random.default_rng(1).integers(0, 3, len(y))
+    weighted, repeated = (
+        PrestoClassifier(alpha=1e-3, monotone="train", tol=1e-7).fit(*data)
+        for data in ((X, y, weight), (np.repeat(X, weight, axis=0), np.repeat(y, weight)))
+    )
+    assert weighted.objective_ == pytest.approx(repeated.objective_, rel=1e-6)
+    harmless = make(400, 2)
+    one, other = (PrestoClassifier(alpha=0.01, monotone=m, tol=1e-7).fit(*harmless) for m in ("likelihood", "train"))
+    assert one.crossing_fraction_ == 0
+    assert other.objective_ == pytest.approx(one.objective_, abs=1e-6)
+    binary = PrestoClassifier(alpha=0.01, monotone="train").fit(X, np.minimum(y, 1))
+    assert binary.converged_
 
 
 @pytest.mark.parametrize("make_sparse", [sparse.csr_array, sparse.csc_matrix])

@@ -6,10 +6,13 @@ import pytest
 from scipy import special
 
 from estimand.solvers import get_solver
+from estimand.solvers.certificate import changed
 from estimand.solvers.ordinal.examples import random_data
 from estimand.solvers.ordinal.problem import OrdinalPoint
 from estimand.solvers.presto import PrestoProblem
-from estimand.solvers.presto.examples import random_problem
+from estimand.solvers.presto.barrier import BarrierLikelihood
+from estimand.solvers.presto.examples import examples, random_problem
+from estimand.solvers.presto.newton_cd import NewtonCD
 from estimand.solvers.proportional_odds import ProportionalOddsProblem
 
 
@@ -62,6 +65,41 @@ def test_without_the_term_of_the_intercepts_the_gap_would_be_no_bound():
     )
     full = certificate.parts["gap"]
     assert full > incomplete
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_with_constraints_the_gap_bounds_the_suboptimality(finished):
+    problem = dict(examples())["train_crossing"]
+    best = NewtonCD(max_iter=1000).solve(problem, tol=1e-7)
+    unconstrained = NewtonCD().solve(replace(problem, monotone="likelihood"), tol=1e-8)
+    assert best.objective > unconstrained.objective + 0.1
+    for beta in np.geomspace(0.1, 1e-6, 15):
+        loss = BarrierLikelihood(problem.loss, beta)
+        easier = changed(problem, monotone="likelihood", likelihood=loss)
+        x = NewtonCD(100 if finished else 3).solve(easier, tol=1e-9).x
+        certificate = problem.certify(x, loss.multipliers(problem.predictors(x)), tol=1e-6)
+        assert certificate.parts["gap"] >= certificate.upper - best.objective - 1e-9
+        assert certificate.lower <= best.objective + 1e-9
+        assert certificate.parts["violation"] == 0
+        if finished:
+            assert certificate.parts["complementarity"] <= beta / problem.loss.null_value
+
+
+def test_the_barrier_has_the_derivatives_of_its_value():
+    problem = dict(examples())["train"]
+    loss = BarrierLikelihood(problem.loss, 0.05)
+    rng = np.random.default_rng(0)
+    eta = np.sort(rng.standard_normal((problem.y.size, 3)), axis=1)[:, ::-1].copy()
+    here, h = loss.derivatives(eta), 1e-6
+    assert here.value == pytest.approx(loss.value(eta), rel=1e-14)
+    for boundary in range(3):
+        shift = np.zeros(3)
+        shift[boundary:] = h
+        slope = (loss.value(eta + shift) - loss.value(eta - shift)) / (2 * h)
+        assert here.total_gradient[boundary] == pytest.approx(slope, rel=1e-7)
+        bend = (loss.derivatives(eta + shift).total_gradient - loss.derivatives(eta - shift).total_gradient) / (2 * h)
+        np.testing.assert_allclose(here.intercept_hessian()[boundary], bend, rtol=1e-6, atol=1e-9)
+    assert loss.value(eta[:, ::-1].copy()) == math.inf
 
 
 @pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "loglog"])
