@@ -14,6 +14,7 @@ from .estimators.logistic import PenalizedLogisticRegression as PenalizedLogisti
 from .estimators.penalized import PenalizedRegressor as PenalizedRegressor
 from .estimators.presto.classifier import PrestoClassifier as PrestoClassifier
 from .estimators.presto.cross_validation import PrestoClassifierCV as PrestoClassifierCV
+from .estimators.presto.parallel_test import parallel_test as parallel_test
 from .estimators.presto.path import presto_path as presto_path
 from .estimators.presto.proportional_odds import ProportionalOddsClassifier as ProportionalOddsClassifier
 from .estimators.presto.separate_logit import SeparateLogitClassifier as SeparateLogitClassifier

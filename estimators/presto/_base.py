@@ -202,6 +202,7 @@ class OrdinalClassifier(ClassifierMixin, SolverMixin):  # type: ignore[misc]
         log_p = class_log_probabilities(eta, self.link)[rows, codes]
         totals = np.bincount(codes, data.frequency)
         total = float(totals.sum())
+        self.n_observations_ = total
         self.loglik_ = float(data.frequency @ log_p)
         self.null_loglik_ = float(totals @ np.log(totals / total))
         self.df_ = df

@@ -13,7 +13,16 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-__all__ = ["Classes", "OrdinalData", "ordinal_classes", "prepare", "standardised", "validate_features", "validated"]
+__all__ = [
+    "Classes",
+    "OrdinalData",
+    "ordinal_classes",
+    "prepare",
+    "standardise",
+    "standardised",
+    "validate_features",
+    "validated",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
@@ -215,7 +224,7 @@ def standardised(estimator: Any, X: Any, codes: IntArray, weight: FloatArray | N
         weight = frequency * factors[codes]
     if weight is not None:
         weight = weight / weight.max()  # losses are divided by the sum: only ratios matter
-    X, mean, scale, varying = _standardise(X, weight, estimator.standardize)
+    X, mean, scale, varying = standardise(X, weight, estimator.standardize)
     reverse = estimator.rare == "first"
     y = (n_classes - 1 - codes if reverse else codes).astype(np.int32)
     return OrdinalData(X, y, weight, frequency, mean, scale, varying, reverse)
@@ -235,7 +244,7 @@ def _class_factors(class_weight: Any, classes: Classes, totals: FloatArray) -> F
     return np.where(totals > 0, factors, 0.0)
 
 
-def _standardise(
+def standardise(
     X: Any, weight: FloatArray | None, standardize: bool
 ) -> tuple[Any, FloatArray, FloatArray, npt.NDArray[np.bool_]]:
     """Return new features that vary, in C order or CSR, with the means and scales of all features.

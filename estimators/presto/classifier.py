@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from ...solvers import Solution, Solver
 from ...solvers.ordinal.links import REFLECTED
@@ -19,6 +20,7 @@ from ...solvers.presto import PrestoProblem
 from .._base import fit_or_nothing, report
 from ._base import OrdinalClassifier
 from ._data import OrdinalData, prepare
+from .summary import coefficient_table, summarise
 
 __all__ = ["PrestoClassifier", "PrestoModel"]
 
@@ -82,6 +84,30 @@ class PrestoModel(OrdinalClassifier):
         self._store_solution(problem, solution)
         self._store_likelihood(data, data.ordinal_codes(problem.n_classes), eta, problem.degrees_of_freedom(x))
         return eta
+
+    def summary(self) -> Any:
+        """Return tables of the fit: likelihood and criteria, and the coefficients by boundary.
+
+        Returns
+        -------
+        summary : statsmodels.iolib.summary.Summary
+            Prints as text; has ``as_html`` and ``as_latex``.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        alpha = getattr(self, "alpha_", getattr(self, "alpha", None))
+        different = int(np.any(np.diff(self.coef_, axis=0) != 0, axis=0).sum())
+        extra = [
+            ("alpha", f"{alpha:.4g}"),
+            ("Features in use", str(int(np.any(self.coef_ != 0, axis=0).sum()))),
+            ("with own slopes", str(different)),
+            ("Rows that cross", f"{self.crossing_fraction_:.2%}"),
+        ]
+        return summarise(self, [coefficient_table(self)], extra)
 
 
 class PrestoClassifier(PrestoModel):
@@ -158,6 +184,8 @@ class PrestoClassifier(PrestoModel):
         What the features were divided by.
     crossing_fraction_ : float
         Weighted share of the training rows where boundaries cross.
+    n_observations_ : float
+        Sum of the sample weights.
     loglik_, null_loglik_ : float
         Log-likelihood with the sample weights as frequencies, and that of the model without features.
     df_, aic_, bic_ : float

@@ -107,7 +107,9 @@ class PrestoClassifierCV(PrestoModel):
         Scores on the test folds, larger being better: losses are negated.
     classes_, categories_, class_order_, intercept_, coef_, diff_coef_, scale_, crossing_fraction_
         As for :class:`PrestoClassifier`, from the fit on all rows.
-    loglik_, null_loglik_, df_, aic_, bic_, objective_, dual_gap_, kkt_, converged_, n_iter_, solver_, solution_
+    n_observations_, loglik_, null_loglik_, df_, aic_, bic_, objective_, dual_gap_, kkt_, converged_, n_iter_
+        As for :class:`PrestoClassifier`, from the fit on all rows.
+    solver_, solution_
         As for :class:`PrestoClassifier`, from the fit on all rows.
     n_features_in_ : int
         Number of features.

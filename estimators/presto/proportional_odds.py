@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import linalg, sparse
+from sklearn.utils.validation import check_is_fitted
 
 from ...solvers import Solver
 from ...solvers.ordinal.links import REFLECTED
+from ...solvers.ordinal.problem import OrdinalPoint
 from ...solvers.proportional_odds import ProportionalOddsProblem
 from .._base import fit_or_nothing, report
 from ._base import OrdinalClassifier
-from ._data import prepare
+from ._data import OrdinalData, prepare
+from .summary import coefficient_table, inference_table, summarise
 
 __all__ = ["ProportionalOddsClassifier"]
 
@@ -73,8 +77,13 @@ class ProportionalOddsClassifier(OrdinalClassifier):
         Intercepts of the boundaries, strictly decreasing.
     coef_ : ndarray of shape (1, n_features)
         The slopes.
+    covariance_ : ndarray of shape (n_classes - 1 + n_features, n_classes - 1 + n_features)
+        Without a penalty, the inverse of the observed information of intercepts and slopes, with the sample weights as
+        frequencies; NaN for features that do not vary.
     scale_ : ndarray of shape (n_features,)
         What the features were divided by.
+    n_observations_ : float
+        Sum of the sample weights.
     loglik_, null_loglik_ : float
         Log-likelihood with the sample weights as frequencies, and that of the model without features.
     df_, aic_, bic_ : float
@@ -183,10 +192,46 @@ class ProportionalOddsClassifier(OrdinalClassifier):
         self._store_solution(problem, solution)
         eta = -eta[:, ::-1] if data.reverse else eta
         self._store_likelihood(data, data.ordinal_codes(problem.n_classes), eta, problem.degrees_of_freedom(x))
+        if self.alpha == 0:
+            self.covariance_ = _covariance(data, problem, solution.x)
         report([solution], stacklevel=4)
         return self
+
+    def summary(self) -> Any:
+        """Return tables of the fit: likelihood, criteria and estimates, without a penalty with standard errors.
+
+        Returns
+        -------
+        summary : statsmodels.iolib.summary.Summary
+            Prints as text; has ``as_html`` and ``as_latex``.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        table = inference_table(self) if hasattr(self, "covariance_") else coefficient_table(self)
+        return summarise(self, [table], [("alpha", f"{self.alpha:.4g}")])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True  # one direction cannot separate classes that are not ordered
         return tags
+
+
+def _covariance(data: OrdinalData, problem: ProportionalOddsProblem, x: OrdinalPoint) -> FloatArray:
+    """Return the inverse of the observed information in the user's features and order of classes."""
+    Z = data.X.toarray() if sparse.issparse(data.X) else data.X
+    m, p = problem.n_boundaries, data.varying.size
+    H = problem.loss_hessian(np.ascontiguousarray(Z), problem.loss.derivatives(problem.predictors(x)))
+    scaled = linalg.pinvh(H) / float(data.frequency.sum())
+    # The way back is linear: its columns are what becomes of the unit vectors.
+    back, origin = np.empty((m + p, scaled.shape[0])), data.original(np.zeros(m), np.zeros((1, Z.shape[1])))
+    for j, unit in enumerate(np.eye(scaled.shape[0])):
+        moved = data.original(np.cumsum(unit[:m]), unit[None, m:])
+        back[:, j] = np.concatenate([moved[0] - origin[0], moved[1][0] - origin[1][0]])
+    covariance = np.asarray(back @ scaled @ back.T)
+    constant = np.append(np.zeros(m, dtype=bool), ~data.varying)
+    covariance[constant, :] = covariance[:, constant] = np.nan
+    return covariance

@@ -344,7 +344,7 @@ class OrdinalProblem(Problem[OrdinalPoint]):
         nonzero = self.stacked(np.ones(x.intercept.size), x.coef[:, features]) != 0
         ridge = self.stacked(np.zeros(x.intercept.size), self.ridge[:, features])[nonzero]
         H = self.loss_hessian(Z, self.loss.derivatives(self.predictors(x)))[np.ix_(nonzero, nonzero)]
-        return count - float(np.trace(np.linalg.lstsq(H + np.diag(ridge), np.diag(ridge))[0]))
+        return count - float(np.trace(np.linalg.lstsq(H + np.diag(ridge), np.diag(ridge), rcond=None)[0]))
 
     def alpha_max(self, x: OrdinalPoint | None = None) -> float:
         """Return the smallest `alpha` at which all penalised coefficients are 0; 0 where nothing is penalised.

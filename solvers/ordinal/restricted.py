@@ -183,14 +183,20 @@ class Restricted(ABC):
 
 
 def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve a positive semidefinite system, by its minimum-norm solution where it is singular."""
+    """Solve a positive semidefinite system, by its minimum-norm solution where it is singular.
+
+    The diagonal is scaled to 1 first: what is small in the units of one column need not be in those of another.
+    """
+    root = np.sqrt(np.diag(matrix))
+    root = np.where(root > 0, root, 1.0)
+    matrix, right = matrix / root / root[:, None], right / root
     try:
         factor = linalg.cholesky(matrix, lower=True)
         pivots = np.diag(factor)
         if pivots.min() ** 2 > _RANK_FLOOR * pivots.max() ** 2:
-            return np.asarray(linalg.cho_solve((factor, True), right))
+            return np.asarray(linalg.cho_solve((factor, True), right) / root)
     except linalg.LinAlgError:
         pass  # not positive definite to rounding
     values, vectors = linalg.eigh(matrix)
     kept = values > _RANK_FLOOR * values.max(initial=0.0)
-    return np.asarray(vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept]))
+    return np.asarray(vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept]) / root)

@@ -12,11 +12,13 @@ PROBLEM = PrestoProblem
 
 BACKENDS: Mapping[str, str] = {
     "newton_cd": ".newton_cd:NewtonCD",
+    "cvxpy": ".cvxpy:CVXPY",
 }
 
 
 def choose(problem: PrestoProblem, qualified: Container[str]) -> tuple[str, str]:
     """Return the backend that ``"auto"`` means for `problem`, and why."""
-    if "newton_cd" in qualified:
-        return "newton_cd", "the fastest of the qualified backends"
+    for name in ("newton_cd", "cvxpy"):
+        if name in qualified:
+            return name, "the fastest of the qualified backends"
     raise ValueError(f"No installed backend can solve this problem: it needs {', '.join(sorted(problem.needs()))}.")

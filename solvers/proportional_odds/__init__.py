@@ -12,11 +12,15 @@ PROBLEM = ProportionalOddsProblem
 
 BACKENDS: Mapping[str, str] = {
     "newton": ".newton:Newton",
+    "lbfgs": ".lbfgs:LBFGS",
+    "statsmodels": ".statsmodels:Statsmodels",
+    "cvxpy": ".cvxpy:CVXPY",
 }
 
 
 def choose(problem: ProportionalOddsProblem, qualified: Container[str]) -> tuple[str, str]:
     """Return the backend that ``"auto"`` means for `problem`, and why."""
-    if "newton" in qualified:
-        return "newton", "the fastest of the qualified backends"
+    for name in ("newton", "lbfgs", "cvxpy"):
+        if name in qualified:
+            return name, "the fastest of the qualified backends"
     raise ValueError(f"No installed backend can solve this problem: it needs {', '.join(sorted(problem.needs()))}.")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from estimand.solvers import get_solver
+from estimand.solvers import get_solver, resolve_solver
 from estimand.solvers.certificate import changed
 from estimand.solvers.ordinal.examples import random_data
 from estimand.solvers.ordinal.problem import OrdinalPoint
@@ -223,3 +223,14 @@ def test_outside_the_domain_the_certificate_is_infinite():
 def test_bad_fields(change, message):
     with pytest.raises(ValueError, match=message):
         PrestoProblem(**{**random_data(), "alpha": 0.1, **change})
+
+
+def test_columns_in_very_different_units():
+    data = random_data(200, 4)
+    unit = np.array([1e-4, 1e4, 1.0, 1e2])
+    for kind in (ProportionalOddsProblem, PrestoProblem):
+        problem = kind(**{**data, "X": data["X"] * unit}, alpha=0.0)
+        plain = replace(problem, X=data["X"])
+        solver = resolve_solver("auto", problem)[0]
+        solution, best = solver.solve(problem, tol=1e-12), solver.solve(plain, tol=1e-10)
+        assert solution.objective == pytest.approx(best.objective, rel=1e-10)
