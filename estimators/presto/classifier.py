@@ -34,7 +34,7 @@ class PrestoModel(OrdinalClassifier):
         **OrdinalClassifier._parameter_constraints,
         "base_penalty": [Interval(Real, 0, None, closed="left")],
         "penalty_weights": ["array-like", None],
-        "monotone": [StrOptions({"likelihood", "train"})],
+        "monotone": [StrOptions({"likelihood", "train", "box"})],
         "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
     }
 
@@ -143,9 +143,10 @@ class PrestoClassifier(PrestoModel):
         otherwise the sorted labels.
     rare : {"last", "first"}, default="last"
         Which end is the rare class. The boundary farthest from it is the base.
-    monotone : {"likelihood", "train"}, default="likelihood"
+    monotone : {"likelihood", "train", "box"}, default="likelihood"
         Whether boundaries may cross at training rows whose own class does not show it. ``"train"`` adds the constraints
-        that they do not cross at any training row; rows to predict may still need a repair.
+        that they do not cross at any training row; rows to predict may still need a repair. ``"box"`` lets them cross
+        nowhere between the smallest and the largest values of the features, by the backend ``"cvxpy"``.
     crossing : {"rare", "isotonic", "sort", "raw"}, default="rare"
         How predictions are repaired where boundaries cross. ``"rare"`` keeps the fitted probability of the rare class
         and moves the other boundaries; ``"sort"`` sorts the boundaries, ``"isotonic"`` projects their

@@ -104,13 +104,17 @@ class OrdinalConic(ConicSolver[P, OrdinalPoint]):
             x.coef[:] = coef.value / sizes
         if not all(np.all(np.isfinite(block)) for block in x):
             raise SolverError(f"{self.conic_solver} returned a point that is not finite: status {task.status!r}.")
-        dual = np.column_stack([_multipliers(c, problem.y.size) for c in constraints]) if constraints else None
+        dual = self._dual(problem, constraints)
         late = self.time_limit is not None and (task.solver_stats.solve_time or 0.0) >= self.time_limit
         return x, dual, n_iter, late
 
     def _constraints(self, problem: P, statement: Statement) -> list[Any]:
-        """Return vectors of constraints over the rows, whose multipliers are the columns of the dual point."""
+        """Return the constraints."""
         return []
+
+    def _dual(self, problem: P, constraints: list[Any]) -> FloatArray | None:
+        """Return the dual point that the solved constraints stand for, None without any."""
+        return None
 
     def _options(self) -> dict[str, Any]:
         # Longer steps end so close to the boundary of the cones that the last digits are lost.
@@ -229,11 +233,6 @@ def _clean_constrained(problem: OrdinalProblem, x: OrdinalPoint, dual: FloatArra
     cleaned = OrdinalPoint(x.intercept, np.where(vanishing, 0.0, x.coef))
     before, after = (problem.certify(point, dual, tol=tol).value for point in (x, cleaned))
     return cleaned if after <= max(before, _SHARE_OF_TOL * tol * problem.scale) else x
-
-
-def _multipliers(constraint: Any, n: int) -> FloatArray:
-    """Return the multipliers of the rows, an equal share each where one constraint stands for all of them."""
-    return np.broadcast_to(np.maximum(constraint.dual_value, 0.0) * (constraint.size / n), n)
 
 
 def _tiny(problem: OrdinalProblem, x: OrdinalPoint) -> npt.NDArray[np.bool_]:

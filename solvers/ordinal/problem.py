@@ -248,11 +248,21 @@ class OrdinalProblem(Problem[OrdinalPoint]):
         """Return ``P(x)``, infinity where an observed class has no probability."""
         return self.loss.value(self.predictors(x)) + self.penalty(x.coef)
 
-    def residual(self, x: OrdinalPoint, gradient: OrdinalPoint) -> float:
-        """Return the largest entry of the fixed-point residual, for the gradient of the loss at `x`."""
+    def residual(self, x: OrdinalPoint, gradient: OrdinalPoint, extra: FloatArray | float = 0.0) -> float:
+        """Return the largest entry of the fixed-point residual at `x`.
+
+        Parameters
+        ----------
+        x : OrdinalPoint
+            The point.
+        gradient : OrdinalPoint
+            The gradient of the loss there.
+        extra : array of the shape of the coefficients, or 0
+            What is added to the strengths of the l1 penalty.
+        """
         coef = x.coef
         moved = coef - (gradient.coef + self.ridge * coef)
-        shrunk = np.sign(moved) * np.maximum(np.abs(moved) - self.thresholds, 0.0)
+        shrunk = np.sign(moved) * np.maximum(np.abs(moved) - self.thresholds - extra, 0.0)
         return float(max(np.abs(coef - shrunk).max(initial=0.0), np.abs(gradient.intercept).max()))
 
     def certify(self, x: OrdinalPoint, dual: Any = None, *, tol: float) -> Certificate:
@@ -300,19 +310,25 @@ class OrdinalProblem(Problem[OrdinalPoint]):
             return 0.0
         return gap / (self.gap_tol * self.loss.null_value)
 
-    def _gap(self, x: OrdinalPoint, gradient: OrdinalPoint, objective: float) -> tuple[float, bool]:
-        """Return a bound on ``P(x) - min P``, NaN where there is none, and whether it is proved."""
+    def _gap(
+        self, x: OrdinalPoint, gradient: OrdinalPoint, objective: float, extra: FloatArray | float = 0.0
+    ) -> tuple[float, bool]:
+        """Return a bound on ``P(x) - min P``, NaN where there is none, and whether it is proved; see `residual`."""
         penalised = self.penalty_weights > 0
+        more = np.broadcast_to(extra, x.coef.shape)[penalised]
         v, coef = self.penalty_weights[penalised], x.coef[penalised]
         if self.alpha == 0 or (v.size == 0 and x.coef.size > 0):
             return math.nan, False
         slope = gradient.coef[penalised] + self.ridge[penalised] * coef
         strength = self.alpha * self.l1_ratio
         if strength > 0:
-            excess = float((np.abs(slope) / v).max(initial=0.0)) - strength
-            gap = float(slope @ coef + strength * (v @ np.abs(coef))) + objective / strength * max(excess, 0.0)
+            excess = float(((np.abs(slope) - more) / v).max(initial=0.0)) - strength
+            gap = float(slope @ coef + (strength * v + more) @ np.abs(coef))
+            gap += objective / strength * max(excess, 0.0)
             reach = self.largest_entry * objective / (strength * float(v.min(initial=math.inf)))
         else:
+            # The subgradient of least size.
+            slope = np.where(coef != 0, slope + more * np.sign(coef), np.maximum(np.abs(slope) - more, 0.0))
             gap = float(np.sum(slope * slope / (2 * self.alpha * v)))
             smallest = self.alpha * float(v.min(initial=math.inf))
             reach = self.largest_entry * math.sqrt(2 * v.size * objective / smallest)

@@ -18,7 +18,8 @@ BACKENDS: Mapping[str, str] = {
 
 def choose(problem: PrestoProblem, qualified: Container[str]) -> tuple[str, str]:
     """Return the backend that ``"auto"`` means for `problem`, and why."""
-    for name in ("newton_cd", "cvxpy"):
-        if name in qualified:
-            return name, "the fastest of the qualified backends"
+    if "newton_cd" in qualified:
+        return "newton_cd", "the fastest of the qualified backends"
+    if "cvxpy" in qualified:
+        return "cvxpy", "the only one with constraints over the box of the features"
     raise ValueError(f"No installed backend can solve this problem: it needs {', '.join(sorted(problem.needs()))}.")

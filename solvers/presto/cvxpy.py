@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..ordinal.conic import OrdinalConic, Statement
+from ..ordinal.likelihood import FloatArray
 from .problem import PrestoProblem
 
 __all__ = ["CVXPY"]
@@ -55,9 +58,32 @@ class CVXPY(OrdinalConic[PrestoProblem]):
     """
 
     problem = PrestoProblem
-    supports: ClassVar[frozenset[str]] = OrdinalConic.supports | {"monotone_train"}
+    supports: ClassVar[frozenset[str]] = OrdinalConic.supports | {"monotone_train", "monotone_box"}
 
     def _constraints(self, problem: PrestoProblem, statement: Statement) -> list[Any]:
         if not problem.constrained:
             return []
-        return [statement.gap(boundary) >= 0 for boundary in range(problem.n_boundaries - 1)]
+        boundaries = range(problem.n_boundaries - 1)
+        if problem.monotone == "train":
+            return [statement.gap(boundary) >= 0 for boundary in boundaries]
+        return [_smallest_gap(problem, statement, boundary) >= 0 for boundary in boundaries]
+
+    def _dual(self, problem: PrestoProblem, constraints: list[Any]) -> FloatArray | None:
+        if not constraints:
+            return None
+        n = problem.multipliers_shape[0]
+        # An equal share each where one constraint stands for all rows at once.
+        shares = [np.maximum(c.dual_value, 0.0) * (c.size / n) for c in constraints]
+        return np.column_stack([np.broadcast_to(share, n) for share in shares])
+
+
+def _smallest_gap(problem: PrestoProblem, statement: Statement, boundary: int) -> Any:
+    """Return by how much a boundary's predictor exceeds the next one's at least in the box of the features."""
+    import cvxpy as cp
+
+    gap = statement.intercept[boundary] - statement.intercept[boundary + 1]
+    if statement.coef is not None:
+        centre, reach = (part / statement.sizes for part in problem.box)
+        psi = statement.coef[boundary + 1]
+        gap = gap - psi @ centre - cp.abs(psi) @ reach
+    return cp.reshape(gap, (1,), order="C")

@@ -48,6 +48,8 @@ def examples() -> list[tuple[str, PrestoProblem]]:
         "loglog": random_problem(link="loglog"),
         "train": random_problem(random_data(150, 3, 4, seed=7), fraction=0.02, monotone="train"),
         "train_crossing": random_problem(crossing_data(), fraction=1e-3, monotone="train"),
+        "box": random_problem(random_data(150, 3, 4, seed=7), fraction=0.02, monotone="box"),
+        "box_crossing": random_problem(crossing_data(), fraction=0.01, monotone="box"),
         "everything": random_problem(
             data["sample_weight"], weights=weights, l1_ratio=0.7, base_penalty=0.5, link="probit", fraction=0.03
         ),

@@ -6,12 +6,14 @@ The mathematics only: the backends beside this file import it, and it imports no
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from ..certificate import Certificate, changed
 from ..ordinal.likelihood import Derivatives, FloatArray, assemble_hessian, weighted_grams
@@ -60,9 +62,10 @@ class PrestoProblem(OrdinalProblem):
     base_penalty : float, default 1
         Weight of the first boundary's slopes, at least 0. With 0 and a large `alpha` this is the model of proportional
         odds without a penalty.
-    monotone : {"likelihood", "train"}, default "likelihood"
-        Whether adjacent boundaries may cross at rows of other classes, or must not at any row: with ``"train"`` the
-        constraints ``eta_ik >= eta_i,k+1`` are added.
+    monotone : {"likelihood", "train", "box"}, default "likelihood"
+        Whether adjacent boundaries may cross at rows of other classes, must not at any row
+        (``eta_ik >= eta_i,k+1``), or must not anywhere in the box of the features: with its centre c and half ranges
+        r, ``a_k - a_k+1 >= psi_k+1' c + r' |psi_k+1|``.
 
     Raises
     ------
@@ -93,7 +96,7 @@ class PrestoProblem(OrdinalProblem):
 
     name: ClassVar[str] = "presto"
 
-    words: ClassVar[frozenset[str]] = OrdinalProblem.words | {"monotone_train"}
+    words: ClassVar[frozenset[str]] = OrdinalProblem.words | {"monotone_train", "monotone_box"}
 
     base_penalty: float = 1.0
     monotone: str = "likelihood"
@@ -102,17 +105,29 @@ class PrestoProblem(OrdinalProblem):
         super().__post_init__()
         if not (math.isfinite(self.base_penalty) and self.base_penalty >= 0):
             raise ValueError(f"base_penalty={self.base_penalty!r} must be a finite number of at least 0.")
-        if self.monotone not in ("likelihood", "train"):
-            raise ValueError(f"monotone={self.monotone!r} must be 'likelihood' or 'train'.")
+        if self.monotone not in ("likelihood", "train", "box"):
+            raise ValueError(f"monotone={self.monotone!r} must be 'likelihood', 'train' or 'box'.")
 
     @property
     def constrained(self) -> bool:
         """Whether there are constraints on the gaps between boundaries."""
-        return self.monotone == "train" and self.n_boundaries > 1
+        return self.monotone != "likelihood" and self.n_boundaries > 1
+
+    @property
+    def multipliers_shape(self) -> tuple[int, int]:
+        """The shape of the multipliers: one for each gap between boundaries, at each row or over the box."""
+        return (self.y.size if self.monotone == "train" else 1, self.n_boundaries - 1)
+
+    @cached_property
+    def box(self) -> tuple[FloatArray, FloatArray]:
+        """The centre and the half ranges of the features."""
+        ends: list[Any] = [self.X.max(axis=0), self.X.min(axis=0)] if self.X.shape[1] else [np.zeros(0)] * 2
+        high, low = (np.ravel(end.toarray() if sparse.issparse(end) else end) for end in ends)
+        return (high + low) / 2, (high - low) / 2
 
     def needs(self) -> frozenset[str]:
         """Return the capability words of this instance."""
-        return super().needs() | (frozenset({"monotone_train"}) if self.constrained else frozenset())
+        return super().needs() | (frozenset({f"monotone_{self.monotone}"}) if self.constrained else frozenset())
 
     @cached_property
     def penalty_weights(self) -> FloatArray:
@@ -156,7 +171,7 @@ class PrestoProblem(OrdinalProblem):
         ----------
         x : OrdinalPoint
             Intercepts and differences.
-        dual : array of shape (n, m - 1) or None
+        dual : array of shape (n, m - 1), or (1, m - 1) for the box, or None
             With constraints, candidates for their multipliers; negative ones count as 0.
         tol : float
             The residual, the complementarity over the loss of the model without features, and the violation are to be
@@ -170,21 +185,13 @@ class PrestoProblem(OrdinalProblem):
         certificate = super().certify(x, tol=tol)
         if not self.constrained or not math.isfinite(certificate.value):
             return certificate
-        eta, plain = certificate.byproducts["predictors"], certificate.byproducts["derivatives"]
-        multipliers = np.zeros((eta.shape[0], eta.shape[1] - 1)) if dual is None else np.maximum(dual, 0.0)
-        # Shifting the boundaries from l on lowers the gap below the first of them only.
-        gradient, total = plain.gradient.copy(), plain.total_gradient.copy()
-        gradient[:, 1:] += multipliers
-        total[1:] += multipliers.sum(axis=0)
-        lagrangian = self.gradient(plain._replace(gradient=gradient, total_gradient=total))
-        distance = eta[:, :-1] - eta[:, 1:]
-        complementarity = float(np.sum(multipliers * distance))
-        violation = max(0.0, -float(distance.min(initial=0.0)))
-        kkt = self.residual(x, lagrangian)
-        gap, proved = self._gap(x, lagrangian, certificate.upper)
+        multipliers = np.zeros(self.multipliers_shape) if dual is None else np.maximum(dual, 0.0)
+        slack, gradient, extra = self._lagrangian(x, multipliers, certificate.byproducts)
+        complementarity, violation = float(np.sum(multipliers * slack)), max(0.0, -float(slack.min(initial=0.0)))
+        gap, proved = self._gap(x, gradient, certificate.upper, extra)
         gap += max(complementarity, 0.0)
         parts = {
-            "kkt": kkt / self.scale,
+            "kkt": self.residual(x, gradient, extra) / self.scale,
             "gap": gap,
             "complementarity": abs(complementarity) / self.loss.null_value,
             "violation": violation,
@@ -196,3 +203,21 @@ class PrestoProblem(OrdinalProblem):
             lower=certificate.upper - gap if proved else -math.inf,
             parts=MappingProxyType(parts),
         )
+
+    def _lagrangian(
+        self, x: OrdinalPoint, multipliers: FloatArray, known: Mapping[str, Any]
+    ) -> tuple[FloatArray, OrdinalPoint, FloatArray | float]:
+        """Return the slack of the constraints, the Lagrangian's gradient, and what it adds to the l1 penalty."""
+        eta, plain, gradient = known["predictors"], known["derivatives"], known["gradient"]
+        total = multipliers.sum(axis=0)
+        # Raising a boundary's intercept widens the gap above it and narrows the one below.
+        intercept = gradient.intercept + np.append(0.0, total) - np.append(total, 0.0)
+        if self.monotone == "box":
+            centre, reach = self.box
+            slack = -np.diff(x.intercept) - x.coef[1:] @ centre - np.abs(x.coef[1:]) @ reach
+            weight = np.vstack([np.zeros((1, 1)), multipliers.T])
+            return slack, OrdinalPoint(intercept, gradient.coef + weight * centre), weight * reach
+        # Shifting the boundaries from l on narrows the gap below the first of them only.
+        shifted = plain.gradient.copy()
+        shifted[:, 1:] += multipliers
+        return -np.diff(eta, axis=1), OrdinalPoint(intercept, self.coef_gradient(plain._replace(gradient=shifted))), 0.0

@@ -281,6 +281,22 @@ def test_boundaries_that_must_not_cross_at_training_rows():
     assert binary.converged_
 
 
+def test_boundaries_that_must_not_cross_in_the_box_of_the_features():
+    X, y = crossing_data()
+    model = PrestoClassifier(alpha=0.01, monotone="box").fit(X, y)
+    assert model.converged_
+    assert model.solver_.name == "cvxpy"
+    corners = np.array([[X.min()], [X.max()]])
+    assert np.diff(model.boundary_function(corners), axis=1).max() <= 1e-6
+    train = PrestoClassifier(alpha=0.01, monotone="train").fit(X, y)
+    free = PrestoClassifier(alpha=0.01).fit(X, y)
+    assert model.objective_ >= train.objective_ - 1e-5 > free.objective_
+    with pytest.raises(ValueError, match="cvxpy"):
+        PrestoClassifier(monotone="box", solver="newton_cd").fit(X, y)
+    with pytest.raises(ValueError, match="newton_cd"):
+        PrestoClassifier(link="probit", solver="cvxpy").fit(X, y)
+
+
 @pytest.mark.parametrize("make_sparse", [sparse.csr_array, sparse.csc_matrix])
 def test_sparse_features(make_sparse):
     X, y = make()

@@ -9,7 +9,7 @@ from estimand.solvers.testing import check_solver, example_problems, qualifies
 
 TOL = 1e-7
 PROBLEMS = ("presto", "proportional_odds")
-PROBLEM_WORDS = {"presto": {"monotone_train"}, "proportional_odds": set()}
+PROBLEM_WORDS = {"presto": {"monotone_train", "monotone_box"}, "proportional_odds": set()}
 EXAMPLES = {name: dict(example_problems(name)) for name in PROBLEMS}
 BACKENDS = [(name, info.name) for name in PROBLEMS for info in list_solvers(name) if info.available]
 CASES = [
