@@ -43,17 +43,20 @@ cdef inline double log1mexp(double x) noexcept nogil:
 
 cdef inline bint logit_row(bint first, bint last, double u, double z, Row* row) noexcept nogil:
     """Fill `row` for the logit; return whether the point lies in the domain."""
-    cdef double e, d, gap, ratio, barrier, below = 0.0, above = 0.0, bend_u = 0.0, bend_z = 0.0, value = 0.0
+    cdef double e, e_u = 0.0, e_z = 0.0, d, gap, ratio, below = 0.0, above = 0.0, bend_u = 0.0, bend_z = 0.0
+    cdef double value = 0.0
     if not last:
-        e = exp(-fabs(z))
-        value += (z if z > 0.0 else 0.0) + log1p(e)
-        above = (1.0 if z >= 0.0 else e) / (1.0 + e)
-        bend_z = e / ((1.0 + e) * (1.0 + e))
+        e_z = exp(-fabs(z))
+        value += z if z > 0.0 else 0.0
+        above = (1.0 if z >= 0.0 else e_z) / (1.0 + e_z)
+        bend_z = e_z / ((1.0 + e_z) * (1.0 + e_z))
     if not first:
-        e = exp(-fabs(u))
-        value += (-u if u < 0.0 else 0.0) + log1p(e)
-        below = (1.0 if u < 0.0 else e) / (1.0 + e)
-        bend_u = e / ((1.0 + e) * (1.0 + e))
+        e_u = exp(-fabs(u))
+        value += -u if u < 0.0 else 0.0
+        below = (1.0 if u < 0.0 else e_u) / (1.0 + e_u)
+        bend_u = e_u / ((1.0 + e_u) * (1.0 + e_u))
+    # log1p(e_u) + log1p(e_z), e being 0 where there is no boundary
+    value += log1p(e_u + e_z + e_u * e_z)
     row.shift = above - below
     row.shift_shift = bend_u + bend_z
     row.shift_upper = bend_z
@@ -65,11 +68,11 @@ cdef inline bint logit_row(bint first, bint last, double u, double z, Row* row) 
             return False
         if d < LARGEST_EXPONENT:
             gap = -expm1(-d)
-            ratio = exp(-d) / gap
-            barrier = ratio / gap
+            e = e_u * e_z if u >= 0.0 and z <= 0.0 else exp(-d)
+            ratio = e / gap
             value -= log(gap)
             row.upper += ratio
-            row.upper_upper += barrier
+            row.upper_upper += ratio / gap
     row.value = value
     return value < INFINITY
 

@@ -17,6 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ...solvers import Solution, Solver
+from ...solvers.certificate import changed
 from ...solvers.ordinal.links import (
     LINKS,
     class_log_probabilities,
@@ -196,14 +197,13 @@ class OrdinalClassifier(ClassifierMixin, SolverMixin):  # type: ignore[misc]
     def _store_classes(self, classes: Classes) -> None:
         self.classes_, self.categories_, self.class_order_ = classes.sorted, classes.ordinal, classes.order
 
-    def _store_likelihood(self, data: OrdinalData, codes: npt.NDArray[np.int32], eta: FloatArray, df: float) -> None:
-        """Set the log-likelihood and the criteria made from it, from predictors in the order of `codes`."""
-        rows = np.arange(codes.size)
-        log_p = class_log_probabilities(eta, self.link)[rows, codes]
-        totals = np.bincount(codes, data.frequency)
-        total = float(totals.sum())
+    def _store_likelihood(self, data: OrdinalData, problem: OrdinalProblem, x: OrdinalPoint, eta: FloatArray) -> None:
+        """Set the log-likelihood and the criteria made from it, with the user's weights as frequencies."""
+        totals = np.bincount(problem.y, data.frequency)
+        total, df = float(totals.sum()), problem.degrees_of_freedom(x)
         self.n_observations_ = total
-        self.loglik_ = float(data.frequency @ log_p)
+        unweighted = changed(problem.loss, row_weight=data.frequency / total)
+        self.loglik_ = -total * unweighted.value(eta)
         self.null_loglik_ = float(totals @ np.log(totals / total))
         self.df_ = df
         self.aic_ = -2 * self.loglik_ + 2 * df

@@ -87,10 +87,6 @@ class OrdinalData:
     varying: npt.NDArray[np.bool_]
     reverse: bool
 
-    def ordinal_codes(self, n_classes: int) -> IntArray:
-        """Return the codes of the rows in the user's order of classes."""
-        return n_classes - 1 - self.y if self.reverse else self.y
-
     def original(self, intercept: FloatArray, slopes: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return intercepts (m,) and slopes (m, p) or (1, p) for the user's features and order of classes."""
         coef = np.zeros((slopes.shape[0], self.varying.size))
@@ -130,7 +126,8 @@ def ordinal_classes(y: Any, labels: npt.NDArray[Any], categories: Any) -> Classe
     ValueError
         If there is one class only, or `categories` and the labels do not match.
     """
-    check_classification_targets(labels)
+    if labels.dtype.kind not in "biuUS":  # these are classes, whatever their values
+        check_classification_targets(labels)
     present = np.unique(labels)
     levels = _ordered_levels(y) if isinstance(categories, str) and categories == "auto" else None
     if levels is not None:

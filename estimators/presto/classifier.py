@@ -77,13 +77,12 @@ class PrestoModel(OrdinalClassifier):
         x = solution.x
         eta = problem.predictors(x)
         self._warn_if_separated(problem, eta)
-        eta = -eta[:, ::-1] if data.reverse else eta
         self.intercept_, self.coef_ = data.original(x.intercept, problem.slopes(x.coef))
         self.diff_coef_ = data.original(x.intercept, x.coef)[1]
         self.scale_ = data.scale
         self._store_solution(problem, solution)
-        self._store_likelihood(data, data.ordinal_codes(problem.n_classes), eta, problem.degrees_of_freedom(x))
-        return eta
+        self._store_likelihood(data, problem, x, eta)
+        return -eta[:, ::-1] if data.reverse else eta
 
     def summary(self) -> Any:
         """Return tables of the fit: likelihood and criteria, and the coefficients by boundary.

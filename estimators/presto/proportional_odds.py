@@ -190,8 +190,7 @@ class ProportionalOddsClassifier(OrdinalClassifier):
         self.intercept_, self.coef_ = data.original(x.intercept, x.coef)
         self.scale_ = data.scale
         self._store_solution(problem, solution)
-        eta = -eta[:, ::-1] if data.reverse else eta
-        self._store_likelihood(data, data.ordinal_codes(problem.n_classes), eta, problem.degrees_of_freedom(x))
+        self._store_likelihood(data, problem, x, eta)
         if self.alpha == 0:
             self.covariance_ = _covariance(data, problem, solution.x)
         report([solution], stacklevel=4)
@@ -226,11 +225,12 @@ def _covariance(data: OrdinalData, problem: ProportionalOddsProblem, x: OrdinalP
     m, p = problem.n_boundaries, data.varying.size
     H = problem.loss_hessian(np.ascontiguousarray(Z), problem.loss.derivatives(problem.predictors(x)))
     scaled = linalg.pinvh(H) / float(data.frequency.sum())
-    # The way back is linear: its columns are what becomes of the unit vectors.
-    back, origin = np.empty((m + p, scaled.shape[0])), data.original(np.zeros(m), np.zeros((1, Z.shape[1])))
-    for j, unit in enumerate(np.eye(scaled.shape[0])):
-        moved = data.original(np.cumsum(unit[:m]), unit[None, m:])
-        back[:, j] = np.concatenate([moved[0] - origin[0], moved[1][0] - origin[1][0]])
+    back = np.zeros((m + p, m + Z.shape[1]))
+    back[:m, :m] = np.tri(m)
+    back[:m, m:] = -data.mean[data.varying] / data.scale[data.varying]
+    back[m + np.flatnonzero(data.varying), m + np.arange(Z.shape[1])] = 1.0 / data.scale[data.varying]
+    if data.reverse:
+        back[:m] = back[m - 1 :: -1]
     covariance = np.asarray(back @ scaled @ back.T)
     constant = np.append(np.zeros(m, dtype=bool), ~data.varying)
     covariance[constant, :] = covariance[:, constant] = np.nan
