@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import sparse, special, stats
 
 from estimand.solvers import get_solver, list_solvers, resolve_solver
+from estimand.solvers.ordinal.examples import random_data
+from estimand.solvers.presto import PrestoProblem
 from estimand.solvers.testing import check_solver, example_problems, qualifies
 
 TOL = 1e-7
@@ -115,6 +117,14 @@ def test_auto_has_a_backend_for_every_example(name):
         solver, reason = resolve_solver("auto", problem)
         assert qualifies(solver, problem), example
         assert reason
+
+
+def test_auto_avoids_pairs_of_very_many_sparse_features():
+    data = random_data(30, 4, 3)
+    X = sparse.csr_array((30, 20_001))
+    wide = PrestoProblem(**{**data, "X": X}, alpha=0.1)
+    assert resolve_solver("auto", wide)[0].name == "fista"
+    assert resolve_solver("auto", PrestoProblem(**{**data, "X": X[:, :100]}, alpha=0.1))[0].name == "newton_cd"
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
