@@ -1,4 +1,5 @@
 from . import datasets as datasets
+from . import displays as displays
 from . import estimators as estimators
 from . import exceptions as exceptions
 from . import metrics as metrics

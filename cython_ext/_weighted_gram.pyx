@@ -1,4 +1,4 @@
-"""Weighted Gram matrices and weighted sums of some rows of a design in C order, with a constant before its first column.
+"""Weighted Gram matrices and sums of some rows of a design in C order, with a constant before its first column.
 
 Rows are gathered in blocks that stay in the cache and handed to BLAS.
 """
@@ -46,7 +46,7 @@ def weighted_gram(
 def class_sums(
     const double[:, ::1] X, const int[::1] y, const double[:, ::1] weight, int n_weights, double[:, :, ::1] sums
 ):
-    """Write ``sum_i weight[i, k] x_i`` over the rows of class c to ``sums[k, c]``, for the first columns k of `weight`."""
+    """Write ``sum_i weight[i, k] x_i`` over the rows of class c to ``sums[k, c]``, for k below `n_weights`."""
     cdef Py_ssize_t n = X.shape[0], p = X.shape[1], i, j, k
     cdef double h
     with nogil:
