@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
-from ...metrics import brier_scorer, rare_brier_scorer, rare_log_loss_scorer
+from ...metrics import brier_scorer, log_loss_scorer, rare_brier_scorer, rare_log_loss_scorer
 from ...solvers import Solution, Solver
 from ...solvers.ordinal.problem import OrdinalPoint
 from .._base import fit_or_nothing, report
@@ -34,7 +34,7 @@ _OWN_PARAMETERS = ("alphas", "n_alphas", "alpha_min_ratio", "cv", "scoring", "se
 #: Scorers by the names that `scoring` takes besides scikit-learn's own.
 _SCORERS = {
     "brier": brier_scorer,
-    "log_loss": "neg_log_loss",
+    "log_loss": log_loss_scorer,
     "rare_brier": rare_brier_scorer,
     "rare_log_loss": rare_log_loss_scorer,
 }

@@ -139,6 +139,16 @@ def test_a_class_missing_from_a_training_part(data):
         PrestoClassifierCV(cv=KFold(5)).fit(data.X[order], data.y[order])
 
 
+@pytest.mark.parametrize("scoring", ["brier", "log_loss", "rare_brier", "rare_log_loss"])
+def test_test_parts_may_lack_the_rare_class(data, scoring):
+    y = data.y.copy()
+    rare = np.flatnonzero(y == 3)
+    y[rare[4:]] = 2  # four rows for five folds
+    with pytest.warns(UserWarning, match="least populated class"):
+        model = PrestoClassifierCV(n_alphas=4, scoring=scoring, random_state=0).fit(data.X, y)
+    assert np.all(np.isfinite(model.scores_))
+
+
 def test_a_grid_that_ends_too_early_is_reported(data):
     with pytest.warns(UserWarning, match="smallest of the grid"):
         PrestoClassifierCV(alphas=[1.0, 0.02], scoring="log_loss", random_state=0).fit(data.X, data.y)
