@@ -136,7 +136,8 @@ class PrestoClassifier(PrestoModel):
     link : {"logit", "probit", "cloglog", "loglog"}, default="logit"
         Link of ``P(y > k - 1 | x)``; the inverse of the complementary log-log link is ``1 - exp(-exp(t))``.
     standardize : bool, default=True
-        Whether the penalty acts on features divided by their standard deviation.
+        Whether the penalty acts on features divided by their standard deviation. Without it the tolerance counts in the
+        features' own units, which hides those of small ones beside large ones.
     categories : "auto" or array-like, default="auto"
         The classes from the lowest to the highest. ``"auto"`` takes the order of a pandas ordered categorical,
         otherwise the sorted labels.

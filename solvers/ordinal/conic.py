@@ -18,6 +18,7 @@ from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from .likelihood import FloatArray
 from .problem import OrdinalPoint, OrdinalProblem
+from .restricted import polish_intercepts
 
 __all__ = ["OrdinalConic", "Statement"]
 
@@ -33,8 +34,6 @@ _SLACK = 1e-13
 _SHARE_OF_TOL = 0.1
 #: Of the way to the boundary of the domain.
 _FRACTION = 0.99
-_POLISH_STEPS = 10
-_POLISHED = 1e-13
 
 
 class OrdinalConic(ConicSolver[P, OrdinalPoint]):
@@ -240,18 +239,9 @@ def _tiny(problem: OrdinalProblem, x: OrdinalPoint) -> npt.NDArray[np.bool_]:
 
 
 def _polish(problem: OrdinalProblem, x: OrdinalPoint) -> OrdinalPoint:
-    """Take Newton steps in the intercepts alone while their gradient falls."""
+    """Return the point with intercepts that are at their best."""
     eta = problem.predictors(x)
-    now, moved, last = problem.loss.derivatives(eta), np.zeros_like(x.intercept), np.inf
-    for _ in range(_POLISH_STEPS):
-        size = float(np.abs(now.total_gradient).max()) if np.isfinite(now.value) else 0.0
-        if size <= _POLISHED or size >= last:
-            break
-        last = size
-        # Each coordinate shifts all boundaries from one on.
-        trial = moved - np.cumsum(np.linalg.lstsq(now.intercept_hessian(), now.total_gradient, rcond=None)[0])
-        new = problem.loss.derivatives(eta + trial)
-        if not new.value <= now.value * (1 + _SLACK):
-            break
-        now, moved = new, trial
-    return OrdinalPoint(x.intercept + moved, x.coef)
+    derivatives = problem.loss.derivatives(eta)
+    if not np.isfinite(derivatives.value):
+        return x
+    return OrdinalPoint(x.intercept + polish_intercepts(problem.loss, eta, derivatives)[0], x.coef)

@@ -25,6 +25,9 @@ __all__ = ["OrdinalPoint", "OrdinalProblem"]
 _EPS = float(np.finfo(np.float64).eps)
 #: Smallest share of the l1 penalty that the largest useful penalty is computed with.
 _SMALLEST_RATIO = 0.01
+#: Of so many features, those in use are gathered if they are this many times fewer.
+_WIDE = 100
+_FEW = 4
 
 
 class OrdinalPoint(NamedTuple):
@@ -46,6 +49,9 @@ class OrdinalPoint(NamedTuple):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OrdinalProblem(Problem[OrdinalPoint]):
     """The data of a penalised cumulative-link model for ``P(y > k - 1 | x) = F(eta_k(x))``, k = 1, ..., K - 1.
+
+    The residual is that of all coefficients in their own units, relative to the largest gradient: standardise features
+    of very different size, whose small ones it hardly sees otherwise.
 
     Parameters
     ----------
@@ -232,7 +238,12 @@ class OrdinalProblem(Problem[OrdinalPoint]):
 
     def predictors(self, x: OrdinalPoint) -> FloatArray:
         """Return the linear predictors ``eta``, of shape (n, m)."""
-        return np.ascontiguousarray(self.X @ self.slopes(x.coef).T + x.intercept)
+        X, slopes = self.X, self.slopes(x.coef)
+        if slopes.shape[1] > _WIDE and not sparse.issparse(X):
+            used = np.flatnonzero(np.any(slopes != 0, axis=0))
+            if _FEW * used.size < slopes.shape[1]:
+                X, slopes = X[:, used], slopes[:, used]
+        return np.ascontiguousarray(X @ slopes.T + x.intercept)
 
     def gradient(self, derivatives: Derivatives) -> OrdinalPoint:
         """Return the gradient of the loss in intercepts and coefficients."""

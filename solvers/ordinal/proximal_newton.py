@@ -33,8 +33,6 @@ _TIGHTER = 0.1
 _FAR = 1e-3
 _PATIENCE = 3
 _EPS = float(np.finfo(np.float64).eps)
-_POLISH_STEPS = 10
-_POLISHED = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +148,7 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
             # A flat direction, such as that of a rare class, leaves an error far larger than the violation.
             restricted.step(slope, violation)
         if accurate or idle:
-            restricted.polish(_POLISH_STEPS, _POLISHED)
+            restricted.polish()
         if taken == 0 or idle == _PATIENCE:
             return "accurate" if accurate else "stuck"
         return "moved"

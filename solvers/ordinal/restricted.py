@@ -8,13 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
+import numpy.typing as npt
 from scipy import linalg
 
 from ...cython_ext import _quadratic_cd
-from .likelihood import Derivatives, FloatArray
+from .likelihood import Derivatives, FloatArray, Likelihood
 from .problem import OrdinalPoint, OrdinalProblem
 
-__all__ = ["Restricted"]
+__all__ = ["Restricted", "polish_intercepts"]
 
 _ARMIJO = 1e-4
 #: Rounding error of a loss, relative: a step may raise the objective by as much while the violation falls.
@@ -22,11 +23,16 @@ _SLACK = 1e-14
 _SHORTEST_STEP = 1e-12
 _FRACTION = 0.99
 _FLOOR = 1e-13
+#: Beyond so many coordinates, a step looks at those only whose gradient is this share of their threshold.
+_MANY = 200
+_CLOSE = 0.8
 _SWEEPS = 100
 _ROUNDS = 20
 _TIGHTER = 1e-2
 _RETRIES = 2
 _RANK_FLOOR = 1e-10
+_POLISH_STEPS = 10
+_POLISHED = 1e-13
 
 
 class Restricted(ABC):
@@ -105,32 +111,41 @@ class Restricted(ABC):
 
     def step(self, slope: FloatArray, violation: float) -> bool:
         """Take one proximal Newton step; return whether the objective fell, or could not be told from falling."""
-        H = self.hessian()
-        size = float(min(0.1, violation) * 0.1 * violation)
-        accuracy, penalty = max(size, _FLOOR), self.penalty(self.theta)
+        H, penalty, new = self.hessian(), self.penalty(self.theta), self.theta.copy()
+        chosen = self._likely(slope) if self.theta.size > _MANY else slice(None)
+        H = np.ascontiguousarray(H[chosen][:, chosen])
+        accuracy = max(min(0.1, violation) * 0.1 * violation, _FLOOR)
         for _ in range(_RETRIES + 1):
-            new = self._model_minimiser(H, slope, accuracy)
+            new[chosen] = self._model_minimiser(H, slope, chosen, accuracy)
             decrease = self._model_change(slope, new)
             if decrease < 0:
                 return self._line_search(new - self.theta, new, decrease, penalty)
             accuracy *= _TIGHTER
         return False
 
-    def _model_minimiser(self, H: FloatArray, slope: FloatArray, accuracy: float) -> FloatArray:
-        if not np.any(self.threshold):
-            gradient = slope + self.ridge * self.theta
-            return self.theta - _solve(H + np.diag(self.ridge), gradient)
-        new, running = self.theta.copy(), slope.copy()
+    def _likely(self, slope: FloatArray) -> npt.NDArray[np.intp]:
+        """Return the coordinates that are in use, or close to being so: the others stay 0 in this step."""
+        size = np.abs(slope + self.ridge * self.theta)
+        return np.flatnonzero((self.theta != 0) | (size >= _CLOSE * self.threshold))
+
+    def _model_minimiser(
+        self, H: FloatArray, slope: FloatArray, chosen: npt.NDArray[np.intp] | slice, accuracy: float
+    ) -> FloatArray:
+        """Minimise the quadratic model over the chosen coordinates, whose Hessian is H."""
+        new, running = self.theta[chosen].copy(), slope[chosen].copy()
+        threshold, ridge = self.threshold[chosen], self.ridge[chosen]
+        if not np.any(threshold):
+            return new - _solve(H + np.diag(ridge), running + ridge * new)
         for _ in range(_ROUNDS):
-            sweeps, _moved = _quadratic_cd.descend(H, running, new, self.threshold, self.ridge, accuracy, _SWEEPS)
+            sweeps, _moved = _quadratic_cd.descend(H, running, new, threshold, ridge, accuracy, _SWEEPS)
             if sweeps < _SWEEPS:
                 break
             # Coordinates are nearly dependent: solve for those in use, up to where a sign changes.
-            support = np.flatnonzero((new != 0) | (self.threshold == 0))
+            support = np.flatnonzero((new != 0) | (threshold == 0))
             sign, old = np.sign(new[support]), new[support]
-            gradient = running[support] + self.ridge[support] * old + self.threshold[support] * sign
-            change = -_solve(H[np.ix_(support, support)] + np.diag(self.ridge[support]), gradient)
-            crossing = (self.threshold[support] > 0) & (sign * (old + change) < 0)
+            gradient = running[support] + ridge[support] * old + threshold[support] * sign
+            change = -_solve(H[np.ix_(support, support)] + np.diag(ridge[support]), gradient)
+            crossing = (threshold[support] > 0) & (sign * (old + change) < 0)
             steps = np.where(crossing, old / np.where(crossing, -change, 1.0), 1.0)
             step = float(steps.min(initial=1.0))
             new[support] = np.where(crossing & (steps == step), 0.0, old + step * change)
@@ -161,25 +176,63 @@ class Restricted(ABC):
             step /= 2
         return False
 
-    def polish(self, steps: int, target: float) -> None:
-        """Take Newton steps on the coordinates without a penalty until their gradient is at most `target`."""
+    def polish(self) -> None:
+        """Take Newton steps on the coordinates without a penalty while their gradient falls."""
         free = np.flatnonzero((self.threshold == 0) & (self.ridge == 0))
-        last, few = np.inf, free.size == self.intercepts.size
-        for _ in range(steps):
-            slope = self.derivatives.total_gradient if few else self.slope()[free]
+        if free.size == self.intercepts.size:
+            shift, self.eta, self.derivatives = polish_intercepts(self.loss, self.eta, self.derivatives)
+            self.theta[self.intercepts] += np.diff(shift, prepend=0.0)
+            return
+        last = np.inf
+        for _ in range(_POLISH_STEPS):
+            slope = self.slope()[free]
             size = float(np.abs(slope).max())
-            if size <= target or size >= last:
+            if size <= _POLISHED or size >= last:
                 break
-            last = size
-            direction = np.zeros_like(self.theta)
-            direction[free] = -_solve(
-                self.derivatives.intercept_hessian() if few else self.hessian()[np.ix_(free, free)], slope
-            )
-            eta = self.eta + (np.cumsum(direction[free]) if few else self.predictors(direction))
+            direction, last = np.zeros_like(self.theta), size
+            direction[free] = -_solve(self.hessian()[np.ix_(free, free)], slope)
+            eta = self.eta + self.predictors(direction)
             derivatives = self.loss.derivatives(eta)
             if not derivatives.value <= self.derivatives.value * (1 + _SLACK):
                 break
             self.theta, self.eta, self.derivatives = self.theta + direction, eta, derivatives
+
+
+def polish_intercepts(
+    loss: Likelihood, eta: FloatArray, derivatives: Derivatives
+) -> tuple[FloatArray, FloatArray, Derivatives]:
+    """Take Newton steps in the intercepts alone while their gradient falls.
+
+    Parameters
+    ----------
+    loss : Likelihood
+        The loss.
+    eta : array of shape (n, m)
+        Linear predictors where it is finite.
+    derivatives : Derivatives
+        Those of the loss there.
+
+    Returns
+    -------
+    shift : array of shape (m,)
+        What the intercepts changed by.
+    eta : array of shape (n, m)
+        The new linear predictors.
+    derivatives : Derivatives
+        Those of the loss there.
+    """
+    shift, last = np.zeros(eta.shape[1]), np.inf
+    for _ in range(_POLISH_STEPS):
+        size = float(np.abs(derivatives.total_gradient).max())
+        if size <= _POLISHED or size >= last:
+            break
+        last = size
+        step = -np.cumsum(_solve(derivatives.intercept_hessian(), derivatives.total_gradient))
+        new = loss.derivatives(eta + step)
+        if not new.value <= derivatives.value * (1 + _SLACK):
+            break
+        shift, eta, derivatives = shift + step, eta + step, new
+    return shift, eta, derivatives
 
 
 def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:

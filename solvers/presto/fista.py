@@ -13,7 +13,7 @@ from ..base import Solver
 from ..monitor import Monitor
 from ..ordinal.likelihood import Derivatives, FloatArray
 from ..ordinal.problem import OrdinalPoint
-from ..ordinal.restricted import Restricted
+from ..ordinal.restricted import polish_intercepts
 from ..solution import Callback, Solution, Start, State
 from .problem import PrestoProblem
 
@@ -40,8 +40,6 @@ _TINY = float(np.finfo(np.float64).tiny)
 _NOISE = 1e-14
 #: Rows of sparse features are squared in so many parts.
 _BLOCKS = 16
-_POLISH_STEPS = 10
-_POLISHED = 1e-13
 
 
 class FISTA(Solver[PrestoProblem, OrdinalPoint]):
@@ -181,10 +179,9 @@ class _Descent:
         w, eta, derivatives = self.x
         slopes = w[1:] * self.unit
         intercept = self.basis @ w[0] - self.mean @ slopes
-        polished = _Intercepts(self.problem, intercept, eta, derivatives)
-        polished.polish(_POLISH_STEPS, _POLISHED)
-        x = OrdinalPoint(np.cumsum(polished.theta), np.ascontiguousarray(np.diff(slopes, axis=1, prepend=0.0).T))
-        return x, polished.derivatives.value + self.problem.penalty(x.coef)
+        shift, _, derivatives = polish_intercepts(self.problem.loss, eta, derivatives)
+        x = OrdinalPoint(intercept + shift, np.ascontiguousarray(np.diff(slopes, axis=1, prepend=0.0).T))
+        return x, derivatives.value + self.problem.penalty(x.coef)
 
     def round(self, aim: float) -> bool:
         """Take ten steps, fewer if the residual falls to `aim`; return whether the last one moved the point."""
@@ -289,23 +286,6 @@ class _Descent:
             turn = new.derivatives.gradient - old.derivatives.gradient
             bend = 0.5 * _dot(turn, np.diff(new.eta - old.eta, axis=1, prepend=0.0))
         return bend + 0.5 * float(np.sum(change * self._ridge_gradient(change)))
-
-
-class _Intercepts(Restricted):
-    """The problem in the intercepts alone."""
-
-    def __init__(
-        self, problem: PrestoProblem, intercept: FloatArray, eta: FloatArray, derivatives: Derivatives
-    ) -> None:
-        none = np.empty((intercept.size, 0))
-        x = OrdinalPoint(intercept, none)
-        super().__init__(problem, np.empty((eta.shape[0], 0)), x, none, none, eta, derivatives)
-
-    def predictors(self, theta: FloatArray) -> FloatArray:
-        return np.tile(np.cumsum(theta), (self.eta.shape[0], 1))
-
-    def coef_slope(self) -> FloatArray:
-        return np.empty((self.intercepts.size, 0))
 
 
 def _moments(problem: PrestoProblem) -> tuple[FloatArray, FloatArray]:
