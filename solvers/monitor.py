@@ -202,7 +202,7 @@ class Monitor(Generic[X]):
                 self._lower, self._lower_dual = certificate.lower, certificate.byproducts.get("dual", dual)
             certificate = certificate.with_lower(self._lower)
         if self._best is None or not certificate.value >= self._best[2].value:
-            self._best = (_copy(x), dual, certificate)
+            self._best = (_copy(x), dual, certificate.compact())
         self.certificate = certificate
         return certificate
 

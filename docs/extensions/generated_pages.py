@@ -12,7 +12,10 @@ from tables import backends, problems, stub_names
 #: Module of a public name -> heading of its section; others are called like the module.
 SECTIONS = {"solvers": "Solvers and the registry"}
 #: Module -> public names of its submodules: what a function returns, and the test of plug-ins.
-FURTHER = {"estimators": ["lasso_path.LassoPath"], "solvers": ["testing.check_solver"]}
+FURTHER = {
+    "estimators": ["lasso_path.LassoPath", "presto.path.PrestoPath", "presto.parallel_test.ParallelTest"],
+    "solvers": ["testing.check_solver"],
+}
 
 
 def underlined(title: str, character: str) -> str:

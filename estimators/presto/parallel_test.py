@@ -104,7 +104,7 @@ def parallel_test(estimator: ProportionalOddsClassifier, X: Any, y: Any, sample_
     classes = Classes(estimator.classes_, estimator.categories_, estimator.class_order_)
     rows = weight > 0
     dense = X[rows].toarray() if sparse.issparse(X) else X[rows]
-    eta = np.ascontiguousarray(estimator.boundary_function(X[rows]))
+    eta = np.ascontiguousarray(dense @ estimator.coef_.T + estimator.intercept_)
     Z = standardise(dense, weight[rows], True)[0]
     return _score_test(eta, Z, classes.codes(y[rows]), weight[rows], estimator.link)
 

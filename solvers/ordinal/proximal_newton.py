@@ -105,6 +105,7 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
                 assert known is not None
                 features = _working_set(problem, x, known.gradient, target)
                 restricted = self._restrict(problem, _columns(problem.X, features), features, known)
+                known = run.certificate = None  # these arrays are as large as some features
                 outcome = self._minimise(run, restricted, target, loose=features.size < x.coef.shape[1])
                 part = restricted.point
                 x = OrdinalPoint(part.intercept, np.zeros_like(x.coef))

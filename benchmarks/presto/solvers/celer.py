@@ -1,0 +1,8 @@
+from benchmark_utils import paths
+from benchmark_utils.solvers import Binary
+
+
+class Solver(Binary):
+    name = "celer"
+    fit_intercept = False
+    path = staticmethod(paths.celer)

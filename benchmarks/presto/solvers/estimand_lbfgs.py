@@ -1,0 +1,6 @@
+from benchmark_utils.solvers import Backend
+
+
+class Solver(Backend):
+    name = "estimand[lbfgs]"
+    backends = {"proportional_odds": "lbfgs"}

@@ -1,0 +1,7 @@
+from benchmark_utils import paths
+from benchmark_utils.solvers import Binary
+
+
+class Solver(Binary):
+    name = "skglm"
+    path = staticmethod(paths.skglm)
