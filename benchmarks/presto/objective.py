@@ -28,7 +28,7 @@ class Objective(BaseObjective):
             self.alphas = [0.0]
         else:
             alphas = grid(self.problem)
-            self.alphas = alphas if self.grid == "path" else alphas[10:11]
+            self.alphas = alphas if self.grid == "path" else alphas[:1] / 10
 
     def evaluate_result(self, points, fit_intercept):
         residual, objective = worst(self.problem, self.alphas, points, fit_intercept)

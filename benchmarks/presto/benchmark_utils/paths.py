@@ -52,14 +52,14 @@ def estimand(backend, problem, alphas, tol):
     return [solution.x for solution in get_solver(backend, problem).path(problem, alphas, tol=tol)]
 
 
-def statsmodels(problem, alphas, tol):
-    """Fit without a penalty, by BFGS; the standard errors, which take as long, are left out."""
+def statsmodels(problem, alphas, tol, covariance=False):
+    """Fit without a penalty, by BFGS; the covariance takes about as long again."""
     from statsmodels.miscmodels.ordinal_model import OrderedModel
 
     model = OrderedModel(problem.y, problem.X, distr="logit")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the residual says whether it converged
-        parameters = model.fit(method="bfgs", gtol=tol, maxiter=1000, disp=False, skip_hessian=True).params
+        parameters = model.fit(method="bfgs", gtol=tol, maxiter=1000, disp=False, skip_hessian=not covariance).params
     thresholds = model.transform_threshold_params(parameters)[1:-1]
     return [OrdinalPoint(-thresholds, parameters[None, : problem.X.shape[1]].copy())]
 

@@ -62,19 +62,25 @@ class Backend(PathSolver):
         return paths.estimand(self.backends[problem.name], problem, alphas, tol)
 
 
-class Odds(PathSolver):
-    """A package that fits proportional odds without a penalty."""
+class Peer(PathSolver):
+    """Another package, which solves one model."""
 
     package = ""
 
     def objection(self, problem, alphas):
-        if find_spec(self.package) is None:
-            return f"{self.package} is not installed"
-        return None if problem.name == "proportional_odds" else "for proportional odds"
+        return None if find_spec(self.package) else f"{self.package} is not installed"
 
 
-class Binary(PathSolver):
+class Odds(Peer):
+    """A package that fits proportional odds without a penalty."""
+
+    def objection(self, problem, alphas):
+        return super().objection(problem, alphas) if problem.name == "proportional_odds" else "for proportional odds"
+
+
+class Binary(Peer):
     """A package that fits sparse logistic regressions."""
 
     def objection(self, problem, alphas):
-        return None if problem.name == "presto" and problem.n_classes == 2 else "for two classes"
+        binary = problem.name == "presto" and problem.n_classes == 2
+        return super().objection(problem, alphas) if binary else "for two classes"

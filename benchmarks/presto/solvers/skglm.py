@@ -4,4 +4,5 @@ from benchmark_utils.solvers import Binary
 
 class Solver(Binary):
     name = "skglm"
+    package = "skglm"
     path = staticmethod(paths.skglm)
