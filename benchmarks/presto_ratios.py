@@ -6,7 +6,7 @@ prints one row a pair. Ours has the tolerance 1e-6. A peer runs with the largest
 which the relative residual of its points, computed by our problem, meets 1e-6; where none does, the row says which
 residual it reached. Imports, and compilation at run time, are paid before the clock starts. The last column holds the
 largest ratio that is good enough. The last workloads compare ours with itself: seconds per penalty for ten times as
-many rows, peak memory of a path relative to the features, wall time of two threads relative to one.
+many rows, peak memory of a path relative to the features, wall time of two jobs relative to one.
 """
 
 import argparse
@@ -199,8 +199,8 @@ WORKLOADS = {
     "path_tall": path_tall,
     "rows_1e5": rows(MILLION // 10),
     "rows_1e6": rows(MILLION),
-    "threads_small": threads(lambda seed: designs.simulated("sparse 1/3, (0, 3, 5)", seed)),
-    "threads_tall": threads(designs.tall_sparse),
+    "jobs_small": threads(lambda seed: designs.simulated("sparse 1/3, (0, 3, 5)", seed)),
+    "jobs_tall": threads(designs.tall_sparse),
 }
 
 

@@ -91,7 +91,7 @@ class PrestoClassifierCV(PrestoModel):
     solver, tol, gap_tol, max_iter, verbose
         As for :class:`PrestoClassifier`.
     n_jobs : int or None, default=None
-        Folds at a time, in threads.
+        Folds at a time, in processes unless a ``joblib.parallel_config`` says otherwise.
     random_state : int, RandomState or None, default=None
         Shuffles the folds where `cv` is an int.
 
@@ -236,7 +236,7 @@ class PrestoClassifierCV(PrestoModel):
         _check_folds(folds, codes, weight, classes)
         named = _SCORERS.get(self.scoring, self.scoring) if isinstance(self.scoring, str) else self.scoring
         scorer = check_scoring(self._template(classes), scoring=named)
-        results = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="threads")(
+        results = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
             delayed(_fold_scores)(self._template(classes), self.solver_, rows, train, test, alphas, scorer)
             for train, test in folds
         )

@@ -112,7 +112,7 @@ def test_one_standard_error(data):
     assert sparser.best_index_ == np.flatnonzero(means >= limit)[0] <= best.best_index_
 
 
-def test_threads_and_seeds_change_nothing(data):
+def test_jobs_and_seeds_change_nothing(data):
     one = PrestoClassifierCV(n_alphas=5, random_state=3, n_jobs=1).fit(data.X, data.y)
     two = PrestoClassifierCV(n_alphas=5, random_state=3, n_jobs=2).fit(data.X, data.y)
     np.testing.assert_array_equal(one.scores_, two.scores_)
