@@ -175,7 +175,7 @@ def rows(n_samples):
     def sides(seed):
         problems = [problem_of("presto", many_rows(seed, n)) for n in (n_samples, n_samples // 10)]
         more, fewer = (our_path(p, f"a penalty, {p.y.size} rows", parts=20) for p in problems)
-        return more, [(fewer, 12.0)]  # ten, and something for the caches
+        return more, [(fewer, 10.0)]
 
     return sides
 
