@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
+from scipy import linalg
 from sklearn.utils.validation import check_is_fitted
 
 from ...solvers import Solver
@@ -221,9 +221,9 @@ class ProportionalOddsClassifier(OrdinalClassifier):
 
 def _covariance(data: OrdinalData, problem: ProportionalOddsProblem, x: OrdinalPoint) -> FloatArray:
     """Return the inverse of the observed information in the user's features and order of classes."""
-    Z = data.X.toarray() if sparse.issparse(data.X) else data.X
+    Z = problem.columns(np.arange(data.X.shape[1]))
     m, p = problem.n_boundaries, data.varying.size
-    H = problem.loss_hessian(np.ascontiguousarray(Z), problem.loss.derivatives(problem.predictors(x)))
+    H = problem.loss_hessian(Z, problem.loss.derivatives(problem.predictors(x)))
     scaled = linalg.pinvh(H) / float(data.frequency.sum())
     back = np.zeros((m + p, m + Z.shape[1]))
     back[:m, :m] = np.tri(m)

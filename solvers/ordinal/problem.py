@@ -245,6 +245,11 @@ class OrdinalProblem(Problem[OrdinalPoint]):
                 X, slopes = X[:, used], slopes[:, used]
         return np.ascontiguousarray(X @ slopes.T + x.intercept)
 
+    def columns(self, features: npt.NDArray[np.intp]) -> FloatArray:
+        """Return some features, in increasing order, as a dense array in C order: X itself if that is what it is."""
+        X = self.X[:, features] if features.size < self.X.shape[1] else self.X
+        return np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64)
+
     def gradient(self, derivatives: Derivatives) -> OrdinalPoint:
         """Return the gradient of the loss in intercepts and coefficients."""
         suffix = derivatives.total_gradient
@@ -366,8 +371,7 @@ class OrdinalProblem(Problem[OrdinalPoint]):
         if not np.any(self.ridge[x.coef != 0]):
             return float(count)
         features = np.flatnonzero(np.any(x.coef != 0, axis=0))
-        Z = self.X[:, features]
-        Z = np.ascontiguousarray(Z.toarray() if sparse.issparse(Z) else Z)
+        Z = self.columns(features)
         nonzero = self.stacked(np.ones(x.intercept.size), x.coef[:, features]) != 0
         ridge = self.stacked(np.zeros(x.intercept.size), self.ridge[:, features])[nonzero]
         H = self.loss_hessian(Z, self.loss.derivatives(self.predictors(x)))[np.ix_(nonzero, nonzero)]

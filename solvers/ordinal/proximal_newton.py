@@ -5,13 +5,11 @@ Each problem's backend says how its coefficients become coordinates; the steps t
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from ..base import Solver
 from ..monitor import Monitor
@@ -65,15 +63,24 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
         Newton steps, over all working sets.
     time_limit : float or None, default=None
         Seconds.
+
+    Attributes
+    ----------
+    restricted : type of Restricted
+        How coefficients are coordinates of the problem on some features.
     """
+
+    restricted: ClassVar[type[Restricted]]
 
     def __init__(self, max_iter: int = 100, time_limit: float | None = None) -> None:
         self.max_iter = max_iter
         self.time_limit = time_limit
 
-    @abstractmethod
-    def _restrict(self, problem: P, Z: FloatArray, features: npt.NDArray[np.intp], known: Known) -> Restricted:
-        """Return the problem on the features Z, started at a known point."""
+    def _restrict(self, problem: P, features: npt.NDArray[np.intp], known: Known) -> Restricted:
+        """Return the problem on some features, started at a known point."""
+        x = OrdinalPoint(known.x.intercept, known.x.coef[:, features])
+        penalties = problem.thresholds[:, features], problem.ridge[:, features]
+        return self.restricted(problem, problem.columns(features), x, *penalties, known.predictors, known.derivatives)
 
     def solve(
         self,
@@ -104,7 +111,7 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
                     known = Known(x, **run.certificate.byproducts)
                 assert known is not None
                 features = _working_set(problem, x, known.gradient, target)
-                restricted = self._restrict(problem, _columns(problem.X, features), features, known)
+                restricted = self._restrict(problem, features, known)
                 known = run.certificate = None  # these arrays are as large as some features
                 outcome = self._minimise(run, restricted, target, loose=features.size < x.coef.shape[1])
                 part = restricted.point
@@ -153,12 +160,6 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
         if taken == 0 or idle == _PATIENCE:
             return "accurate" if accurate else "stuck"
         return "moved"
-
-
-def _columns(X: Any, features: npt.NDArray[np.intp]) -> FloatArray:
-    if features.size < X.shape[1] or sparse.issparse(X):
-        X = X[:, features]
-    return np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64)
 
 
 def _working_set(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ..certificate import changed
 from ..monitor import Monitor
 from ..ordinal.likelihood import FloatArray
 from ..ordinal.problem import OrdinalPoint
-from ..ordinal.proximal_newton import Known, ProximalNewton
+from ..ordinal.proximal_newton import ProximalNewton
 from ..ordinal.restricted import Restricted
 from ..solution import Callback, Solution, Start
 from .barrier import BarrierLikelihood
@@ -24,6 +23,17 @@ _BARRIER_RATIO = 0.3
 _LAST_BARRIER = 1e-8
 _STEPS_A_BARRIER = 50
 _BARRIER_TOL = 1e-6
+
+
+class _RestrictedPresto(Restricted):
+    """PRESTO on some features: the coefficients are the differences of slopes."""
+
+    def predictors(self, theta: FloatArray) -> FloatArray:
+        sums = np.cumsum(theta.reshape(self.loss.n_boundaries, -1), axis=0)
+        return np.ascontiguousarray(self.Z @ sums[:, 1:].T + sums[:, 0])
+
+    def coef_slope(self) -> FloatArray:
+        return np.asarray(self.derivatives.gradient.T @ self.Z)
 
 
 class NewtonCD(ProximalNewton[PrestoProblem]):
@@ -64,6 +74,7 @@ class NewtonCD(ProximalNewton[PrestoProblem]):
     name = "newton_cd"
     problem = PrestoProblem
     guarantee = "exact"
+    restricted = _RestrictedPresto
     supports: ClassVar[frozenset[str]] = frozenset(
         {"sparse", "weights", "sample_weight", "l2", "free", "other_links", "monotone_train", "callback"}
     )
@@ -104,21 +115,3 @@ class NewtonCD(ProximalNewton[PrestoProblem]):
                 run.n_iter += max(level.n_iter - 1, 0)
                 beta *= _BARRIER_RATIO
         return run.solution()
-
-    def _restrict(
-        self, problem: PrestoProblem, Z: FloatArray, features: npt.NDArray[np.intp], known: Known
-    ) -> Restricted:
-        x = OrdinalPoint(known.x.intercept, known.x.coef[:, features])
-        penalties = problem.thresholds[:, features], problem.ridge[:, features]
-        return _RestrictedPresto(problem, Z, x, *penalties, known.predictors, known.derivatives)
-
-
-class _RestrictedPresto(Restricted):
-    """PRESTO on some features: the coefficients are the differences of slopes."""
-
-    def predictors(self, theta: FloatArray) -> FloatArray:
-        sums = np.cumsum(theta.reshape(self.loss.n_boundaries, -1), axis=0)
-        return np.ascontiguousarray(self.Z @ sums[:, 1:].T + sums[:, 0])
-
-    def coef_slope(self) -> FloatArray:
-        return np.asarray(self.derivatives.gradient.T @ self.Z)

@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ..ordinal.likelihood import FloatArray
-from ..ordinal.problem import OrdinalPoint
-from ..ordinal.proximal_newton import Known, ProximalNewton
+from ..ordinal.proximal_newton import ProximalNewton
 from ..ordinal.restricted import Restricted
 from .problem import ProportionalOddsProblem
 
 __all__ = ["Newton"]
+
+
+class _RestrictedOdds(Restricted):
+    """The proportional-odds model on some features: the coefficients are the common slopes."""
+
+    def predictors(self, theta: FloatArray) -> FloatArray:
+        m = self.loss.n_boundaries
+        return np.add.outer(self.Z @ theta[m:], np.cumsum(theta[:m]))
+
+    def coef_slope(self) -> FloatArray:
+        return np.asarray(self.derivatives.gradient[:, 0] @ self.Z)
 
 
 class Newton(ProximalNewton[ProportionalOddsProblem]):
@@ -49,24 +58,7 @@ class Newton(ProximalNewton[ProportionalOddsProblem]):
     name = "newton"
     problem = ProportionalOddsProblem
     guarantee = "exact"
+    restricted = _RestrictedOdds
     supports: ClassVar[frozenset[str]] = frozenset(
         {"sparse", "weights", "sample_weight", "l2", "free", "other_links", "callback"}
     )
-
-    def _restrict(
-        self, problem: ProportionalOddsProblem, Z: FloatArray, features: npt.NDArray[np.intp], known: Known
-    ) -> Restricted:
-        x = OrdinalPoint(known.x.intercept, known.x.coef[:, features])
-        penalties = problem.thresholds[:, features], problem.ridge[:, features]
-        return _RestrictedOdds(problem, Z, x, *penalties, known.predictors, known.derivatives)
-
-
-class _RestrictedOdds(Restricted):
-    """The proportional-odds model on some features: the coefficients are the common slopes."""
-
-    def predictors(self, theta: FloatArray) -> FloatArray:
-        m = self.loss.n_boundaries
-        return np.add.outer(self.Z @ theta[m:], np.cumsum(theta[:m]))
-
-    def coef_slope(self) -> FloatArray:
-        return np.asarray(self.derivatives.gradient[:, 0] @ self.Z)
