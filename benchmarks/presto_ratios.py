@@ -180,7 +180,7 @@ def rows(n_samples):
     return sides
 
 
-def threads(data):
+def jobs(data):
     def sides(seed):
         problem = problem_of("presto", data(seed))
         two, one = (our_choice(problem, n_jobs, clock=time.perf_counter) for n_jobs in (2, 1))
@@ -199,8 +199,8 @@ WORKLOADS = {
     "path_tall": path_tall,
     "rows_1e5": rows(MILLION // 10),
     "rows_1e6": rows(MILLION),
-    "jobs_small": threads(lambda seed: designs.simulated("sparse 1/3, (0, 3, 5)", seed)),
-    "jobs_tall": threads(designs.tall_sparse),
+    "jobs_small": jobs(lambda seed: designs.simulated("sparse 1/3, (0, 3, 5)", seed)),
+    "jobs_tall": jobs(designs.tall_sparse),
 }
 
 

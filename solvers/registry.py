@@ -329,7 +329,9 @@ def resolve_solver(
         if name == "auto":
             name, choice = _module(owner).choose(problem, _Qualified(problem))
         chosen = get_solver(name, owner)
-        chosen.set_params(**_shared_options(type(chosen), options or {}))
+        for option, value in (options or {}).items():
+            if option in _options(type(chosen)):
+                setattr(chosen, option, value)
     else:
         raise TypeError(f"solver={solver!r} must be 'auto', the name of a backend or a Solver instance.")
     objection = _objection(type(chosen), problem, chosen)
@@ -341,6 +343,7 @@ def resolve_solver(
     return chosen, choice
 
 
-def _shared_options(cls: type[Solver[Any, Any]], options: Mapping[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(cls.__init__).parameters
-    return {name: value for name, value in options.items() if name in known}
+@cache
+def _options(cls: type[Solver[Any, Any]]) -> frozenset[str]:
+    """Return the names of the parameters of a backend's constructor; to read them takes as long as a small fit."""
+    return frozenset(inspect.signature(cls.__init__).parameters) - {"self"}

@@ -210,7 +210,7 @@ def standardised(estimator: Any, X: Any, codes: IntArray, weight: FloatArray | N
     if weight is not None and not np.all(weight > 0):
         rows = weight > 0
         X, codes, weight = X[rows], codes[rows], weight[rows]
-    frequency = np.ones(codes.size) if weight is None else weight
+    frequency = np.broadcast_to(1.0, codes.size) if weight is None else weight
     totals: FloatArray = np.bincount(codes, frequency, minlength=n_classes).astype(np.float64)
     factors = _class_factors(estimator.class_weight, classes, totals)
     totals = totals if factors is None else totals * factors

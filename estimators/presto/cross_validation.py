@@ -40,8 +40,18 @@ _SCORERS = {
 }
 
 
+class _FoldClassifier(PrestoClassifier):
+    """A classifier that scorers ask about the same rows at each penalty: these are validated once."""
+
+    rows: Any
+    predictors: FloatArray
+
+    def boundary_function(self, X: Any) -> FloatArray:
+        return self.predictors if X is self.rows else super().boundary_function(X)
+
+
 def _fold_scores(
-    template: PrestoClassifier,
+    template: _FoldClassifier,
     solver: Solver[Any, Any],
     data: tuple[Any, npt.NDArray[Any], FloatArray | None, Classes],
     train: npt.NDArray[np.intp],
@@ -56,11 +66,12 @@ def _fold_scores(
     solutions = solve_path(solver, problem, list(alphas), template.tol, stop_early=False)
     if any(each.status == "interrupted" for each in solutions):
         raise KeyboardInterrupt("the cross-validation was interrupted")  # the other folds are not to begin
-    scores = []
+    template.rows, labels, scores = X[test], y[test], []
+    options = {} if weight is None else {"sample_weight": weight[test]}
     for intercept, coef in zip(*coefficients(part, problem, solutions), strict=True):
         template.intercept_, template.coef_ = intercept, coef
-        options = {} if weight is None else {"sample_weight": weight[test]}
-        scores.append(scorer(template, X[test], y[test], **options))
+        template.predictors = np.asarray(template.rows @ coef.T + intercept)
+        scores.append(scorer(template, template.rows, labels, **options))
     return np.array(scores), solutions
 
 
@@ -257,10 +268,10 @@ class PrestoClassifierCV(PrestoModel):
         report([*path, *(solution for _, solutions in results for solution in solutions)], stacklevel=4)
         return self
 
-    def _template(self, classes: Classes) -> PrestoClassifier:
+    def _template(self, classes: Classes) -> _FoldClassifier:
         """Return a classifier with these parameters, for a fold to give it coefficients."""
         shared = {name: value for name, value in self.get_params(deep=False).items() if name not in _OWN_PARAMETERS}
-        template = PrestoClassifier(**shared)
+        template = _FoldClassifier(**shared)
         if self.crossing == "raw":
             template.crossing = "rare"
         template._store_classes(classes)

@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...solvers import Solver
 from ...solvers.ordinal.links import REFLECTED
-from ...solvers.ordinal.problem import OrdinalPoint
 from ...solvers.proportional_odds import ProportionalOddsProblem
 from .._base import fit_or_nothing, report
 from ._base import OrdinalClassifier
@@ -192,7 +191,7 @@ class ProportionalOddsClassifier(OrdinalClassifier):
         self._store_solution(problem, solution)
         self._store_likelihood(data, problem, x, eta)
         if self.alpha == 0:
-            self.covariance_ = _covariance(data, problem, solution.x)
+            self.covariance_ = _covariance(data, problem, eta)
         report([solution], stacklevel=4)
         return self
 
@@ -219,11 +218,11 @@ class ProportionalOddsClassifier(OrdinalClassifier):
         return tags
 
 
-def _covariance(data: OrdinalData, problem: ProportionalOddsProblem, x: OrdinalPoint) -> FloatArray:
+def _covariance(data: OrdinalData, problem: ProportionalOddsProblem, eta: FloatArray) -> FloatArray:
     """Return the inverse of the observed information in the user's features and order of classes."""
     Z = problem.columns(np.arange(data.X.shape[1]))
     m, p = problem.n_boundaries, data.varying.size
-    H = problem.loss_hessian(Z, problem.loss.derivatives(problem.predictors(x)))
+    H = problem.loss_hessian(Z, problem.loss.derivatives(eta))
     scaled = linalg.pinvh(H) / float(data.frequency.sum())
     back = np.zeros((m + p, m + Z.shape[1]))
     back[:m, :m] = np.tri(m)

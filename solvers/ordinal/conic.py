@@ -18,7 +18,7 @@ from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from .likelihood import FloatArray
 from .problem import OrdinalPoint, OrdinalProblem
-from .restricted import polish_intercepts
+from .restricted import polished_point
 
 __all__ = ["OrdinalConic", "Statement"]
 
@@ -220,9 +220,9 @@ def _clean(problem: OrdinalProblem, x: OrdinalPoint) -> OrdinalPoint:
     An interior point is never exactly zero.
     """
     slope = problem.coef_gradient(problem.loss.derivatives(problem.predictors(x))) + problem.ridge * x.coef
-    allowed = (problem.thresholds > 0) & (np.abs(slope) <= problem.thresholds)
-    polished = _polish(problem, x)
-    cleaned = _polish(problem, OrdinalPoint(polished.intercept, np.where(_tiny(problem, x) & allowed, 0.0, x.coef)))
+    vanishing = _tiny(problem, x) & (problem.thresholds > 0) & (np.abs(slope) <= problem.thresholds)
+    polished = polished_point(problem, x)
+    cleaned = polished_point(problem, OrdinalPoint(polished.intercept, np.where(vanishing, 0.0, x.coef)))
     return cleaned if problem.objective(cleaned) <= problem.objective(polished) * (1 + _SLACK) else polished
 
 
@@ -236,12 +236,3 @@ def _clean_constrained(problem: OrdinalProblem, x: OrdinalPoint, dual: FloatArra
 
 def _tiny(problem: OrdinalProblem, x: OrdinalPoint) -> npt.NDArray[np.bool_]:
     return np.abs(x.coef) * _sizes(problem.X) <= _TINY
-
-
-def _polish(problem: OrdinalProblem, x: OrdinalPoint) -> OrdinalPoint:
-    """Return the point with intercepts that are at their best."""
-    eta = problem.predictors(x)
-    derivatives = problem.loss.derivatives(eta)
-    if not np.isfinite(derivatives.value):
-        return x
-    return OrdinalPoint(x.intercept + polish_intercepts(problem.loss, eta, derivatives)[0], x.coef)

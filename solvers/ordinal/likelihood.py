@@ -47,6 +47,10 @@ class Derivatives(NamedTuple):
     total_curvature: FloatArray
     barrier_curvature: FloatArray | None = None
 
+    def copy(self) -> Derivatives:
+        """Return the same with arrays of its own."""
+        return Derivatives(*(part.copy() if isinstance(part, np.ndarray) else part for part in self))
+
     def intercept_hessian(self) -> FloatArray:
         """Return the Hessian in the changes ``a_1, a_2 - a_1, ...`` of the intercepts, of shape (m, m)."""
         matrix = assemble_hessian(self.total_curvature[:, :, None, None])[:, 0, :, 0]
@@ -92,8 +96,7 @@ class Likelihood:
     @cached_property
     def class_rows(self) -> list[IntArray]:
         """The rows of each class."""
-        order = np.argsort(self.y, kind="stable").astype(np.int32)
-        return np.split(order, np.cumsum(np.bincount(self.y, minlength=self.n_boundaries + 1))[:-1])
+        return [np.flatnonzero(self.y == c).astype(np.int32) for c in range(self.n_boundaries + 1)]
 
     @cached_property
     def all_rows(self) -> IntArray:
@@ -116,12 +119,26 @@ class Likelihood:
         """The loss of the model without features."""
         return -float(np.sum(self.class_shares * np.log(self.class_shares)))
 
-    def derivatives(self, eta: FloatArray) -> Derivatives:
-        """Evaluate at linear predictors of shape (n, m), in C order."""
+    def derivatives(self, eta: FloatArray, out: Derivatives | None = None) -> Derivatives:
+        """Evaluate at linear predictors of shape (n, m), in C order; the arrays of `out` are overwritten if given."""
         n, m = eta.shape
-        arrays = np.empty((n, m)), np.empty((n, 3)), np.empty(m), np.empty((m + 1, 3))
+        if out is None:
+            arrays = np.empty((n, m)), np.empty((n, 3)), np.empty(m), np.empty((m + 1, 3))
+        else:
+            arrays = out.gradient, out.curvature, out.total_gradient, out.total_curvature
         value = _cumulative_loss.evaluate(eta, self.y, self.row_weight, self._link, *arrays)
         return Derivatives(value, *arrays)
+
+    def null_derivatives(self) -> Derivatives:
+        """Evaluate at the model without features, where all rows of a class are alike."""
+        m = self.n_boundaries
+        arrays = np.empty((m + 1, m)), np.empty((m + 1, 3)), np.empty(m), np.empty((m + 1, 3))
+        eta, classes = np.tile(self.null_intercepts, (m + 1, 1)), np.arange(m + 1, dtype=np.int32)
+        value = _cumulative_loss.evaluate(eta, classes, self.class_shares, self._link, *arrays)
+        rows = [(array / self.class_shares[:, None]).take(self.y, axis=0) for array in arrays[:2]]
+        for array in rows:
+            array *= self.row_weight[:, None]
+        return Derivatives(value, *rows, *arrays[2:])
 
     def value(self, eta: FloatArray, direction: FloatArray | None = None, step: float = 0.0) -> float:
         """Return the loss at ``eta + step * direction``, infinity outside the domain."""

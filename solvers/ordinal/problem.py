@@ -168,11 +168,7 @@ class OrdinalProblem(Problem[OrdinalPoint]):
     @cached_property
     def null_gradient(self) -> FloatArray:
         """The gradient in the coefficients at the model without features."""
-        return self.coef_gradient(self.loss.derivatives(self.null_predictors()))
-
-    def null_predictors(self) -> FloatArray:
-        """Return the linear predictors of the model without features, of shape (n, m)."""
-        return np.tile(self.loss.null_intercepts, (self.y.size, 1))
+        return self.coef_gradient(self.loss.null_derivatives())
 
     @cached_property
     def scale(self) -> float:
@@ -243,7 +239,11 @@ class OrdinalProblem(Problem[OrdinalPoint]):
             used = np.flatnonzero(np.any(slopes != 0, axis=0))
             if _FEW * used.size < slopes.shape[1]:
                 X, slopes = X[:, used], slopes[:, used]
-        return np.ascontiguousarray(X @ slopes.T + x.intercept)
+        eta = np.ascontiguousarray(X @ slopes.T)
+        if slopes.shape[0] < x.intercept.size:
+            return eta + x.intercept
+        eta += x.intercept
+        return eta
 
     def columns(self, features: npt.NDArray[np.intp]) -> FloatArray:
         """Return some features, in increasing order, as a dense array in C order: X itself if that is what it is."""

@@ -45,9 +45,9 @@ class Known:
     @classmethod
     def at_null(cls, problem: OrdinalProblem) -> Known:
         """Return the model without features."""
-        eta = problem.null_predictors()
+        eta = np.tile(problem.loss.null_intercepts, (problem.y.size, 1))
         gradient = OrdinalPoint(np.zeros(problem.n_boundaries), problem.null_gradient)
-        return cls(problem.initial_point(), gradient, eta, problem.loss.derivatives(eta))
+        return cls(problem.initial_point(), gradient, eta, problem.loss.null_derivatives())
 
     def belongs_to(self, x: OrdinalPoint) -> bool:
         """Whether this is the same point."""
@@ -93,7 +93,9 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
         """Take Newton steps on growing sets of features until `problem` certifies the point."""
         x = self.start_point(problem, start)
         arrays = (problem.X, problem.likelihood)
-        known: Known | None = self.cached(start, arrays, lambda: None)
+        # Newton steps overwrite what is known: only one solve can start from it, others evaluate the point again.
+        kept: list[Known] = self.cached(start, arrays, list)
+        known = kept.pop() if kept else None
         if known is None or not known.belongs_to(x):
             known = None
             if start is None or not np.isfinite(problem.objective(x)):
@@ -105,6 +107,8 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
             if known is not None and problem.gap_tol is None:
                 value = problem.residual(x, known.gradient)
                 objective = known.derivatives.value + problem.penalty(x.coef)
+                if value <= target:
+                    known = None  # the problem is asked, and evaluates the point itself
             while run.go_on(x, value=value, objective=objective):
                 value = objective = None
                 if run.certificate is not None:
@@ -115,6 +119,7 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
                 known = run.certificate = None  # these arrays are as large as some features
                 outcome = self._minimise(run, restricted, target, loose=features.size < x.coef.shape[1])
                 part = restricted.point
+                del restricted
                 x = OrdinalPoint(part.intercept, np.zeros_like(x.coef))
                 x.coef[:, features] = part.coef
                 if outcome == "accurate":
@@ -125,7 +130,7 @@ class ProximalNewton(Solver[P, OrdinalPoint]):
                     break
             if run.certificate is not None and run.certificate.byproducts:
                 known = Known(x, **run.certificate.byproducts)
-        return run.solution(state=State(self.name, arrays, known))
+        return run.solution(state=State(self.name, arrays, [] if known is None else [known]))
 
     def _minimise(self, run: Monitor[OrdinalPoint], restricted: Restricted, target: float, *, loose: bool) -> str:
         """Take Newton steps until the restricted violation is small, while other features wait if `loose` less so.

@@ -15,7 +15,7 @@ from ...cython_ext import _quadratic_cd
 from .likelihood import Derivatives, FloatArray, Likelihood
 from .problem import OrdinalPoint, OrdinalProblem
 
-__all__ = ["Restricted", "polish_intercepts"]
+__all__ = ["Restricted", "polish_intercepts", "polished_point"]
 
 _ARMIJO = 1e-4
 #: Rounding error of a loss, relative: a step may raise the objective by as much while the violation falls.
@@ -23,9 +23,10 @@ _SLACK = 1e-14
 _SHORTEST_STEP = 1e-12
 _FRACTION = 0.99
 _FLOOR = 1e-13
-#: Beyond so many coordinates, a step looks at those only whose gradient is this share of their threshold.
+#: Beyond so many coordinates, a step looks at those only whose gradient misses their threshold by less than this share
+#: of the largest violation.
 _MANY = 200
-_CLOSE = 0.8
+_REACH = 0.5
 _SWEEPS = 100
 _ROUNDS = 20
 _TIGHTER = 1e-2
@@ -49,9 +50,9 @@ class Restricted(ABC):
     threshold, ridge : arrays of the shape of the coefficients
         Strengths of the l1 and of the squared penalty.
     eta : array of shape (n, m)
-        The linear predictors there.
+        The linear predictors there; overwritten.
     derivatives : Derivatives
-        Those of the loss there, where it is finite.
+        Those of the loss there, where it is finite; overwritten.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Restricted(ABC):
         none = np.zeros(problem.n_boundaries)
         self.theta = problem.stacked(np.diff(x.intercept, prepend=0.0), x.coef)
         self.threshold, self.ridge = problem.stacked(none, threshold), problem.stacked(none, ridge)
+        self.penalised = bool(np.any(self.threshold) or np.any(self.ridge))
         self.intercepts = np.flatnonzero(problem.stacked(none + 1.0, np.zeros_like(x.coef)))
 
     @abstractmethod
@@ -85,9 +87,15 @@ class Restricted(ABC):
         coef = np.delete(self.theta, self.intercepts)
         return OrdinalPoint(np.cumsum(self.theta[self.intercepts]), coef.reshape(-1, self.Z.shape[1]))
 
-    def hessian(self) -> FloatArray:
-        """Return the Hessian of the loss, in C order."""
-        return self.problem.loss_hessian(self.Z, self.derivatives)
+    def hessian(self, chosen: npt.NDArray[np.bool_] | None = None) -> FloatArray:
+        """Return the Hessian of the loss in all coordinates, or in those chosen, in C order."""
+        if chosen is None:
+            return self.problem.loss_hessian(self.Z, self.derivatives)
+        intercept, coef = chosen[self.intercepts], np.delete(chosen, self.intercepts).reshape(-1, self.Z.shape[1])
+        features = np.flatnonzero(coef.any(axis=0))
+        H = self.problem.loss_hessian(np.ascontiguousarray(self.Z[:, features]), self.derivatives)
+        kept = self.problem.stacked(intercept, coef[:, features])
+        return H if kept.all() else np.ascontiguousarray(H[kept][:, kept])
 
     def slope(self) -> FloatArray:
         """Return the gradient of the loss."""
@@ -106,14 +114,16 @@ class Restricted(ABC):
 
     def penalty(self, theta: FloatArray) -> float:
         """Return the penalty."""
+        if not self.penalised:
+            return 0.0
         size = np.abs(theta)
         return float(np.sum(self.threshold * size) + 0.5 * np.sum(self.ridge * size * size))
 
     def step(self, slope: FloatArray, violation: float) -> bool:
         """Take one proximal Newton step; return whether the objective fell, or could not be told from falling."""
-        H, penalty, new = self.hessian(), self.penalty(self.theta), self.theta.copy()
-        chosen = self._likely(slope) if self.theta.size > _MANY else slice(None)
-        H = np.ascontiguousarray(H[chosen][:, chosen])
+        penalty, new = self.penalty(self.theta), self.theta.copy()
+        likely = self._likely(slope, violation) if self.theta.size > _MANY else None
+        H, chosen = self.hessian(likely), slice(None) if likely is None else np.flatnonzero(likely)
         accuracy = max(min(0.1, violation) * 0.1 * violation, _FLOOR)
         for _ in range(_RETRIES + 1):
             new[chosen] = self._model_minimiser(H, slope, chosen, accuracy)
@@ -123,10 +133,10 @@ class Restricted(ABC):
             accuracy *= _TIGHTER
         return False
 
-    def _likely(self, slope: FloatArray) -> npt.NDArray[np.intp]:
+    def _likely(self, slope: FloatArray, violation: float) -> npt.NDArray[np.bool_]:
         """Return the coordinates that are in use, or close to being so: the others stay 0 in this step."""
         size = np.abs(slope + self.ridge * self.theta)
-        return np.flatnonzero((self.theta != 0) | (size >= _CLOSE * self.threshold))
+        return (self.theta != 0) | (size >= self.threshold - _REACH * violation)
 
     def _model_minimiser(
         self, H: FloatArray, slope: FloatArray, chosen: npt.NDArray[np.intp] | slice, accuracy: float
@@ -162,25 +172,31 @@ class Restricted(ABC):
         return float(np.sum(change * (slope + self.ridge * (old + 0.5 * change) + self.threshold * size)))
 
     def _line_search(self, direction: FloatArray, new: FloatArray, decrease: float, penalty: float) -> bool:
-        change = self.predictors(direction)
         before = self.derivatives.value + penalty
+        # Arrays as large as some features: what the step leaves behind makes room for what it needs.
+        del self.derivatives
+        change = self.predictors(direction)
         step = min(1.0, _FRACTION * self.loss.longest_step(self.eta, change))
         while step > _SHORTEST_STEP:
             theta = new if step == 1.0 else self.theta + step * direction
-            eta = self.eta + step * change
-            derivatives = self.loss.derivatives(eta)
-            after = derivatives.value + self.penalty(theta)
-            if after <= before + _ARMIJO * step * decrease + _SLACK * before:
-                self.theta, self.eta, self.derivatives = theta, eta, derivatives
+            change *= step
+            self.eta += change
+            del change
+            self.derivatives = self.loss.derivatives(self.eta)
+            if self.derivatives.value + self.penalty(theta) <= before + _ARMIJO * step * decrease + _SLACK * before:
+                self.theta = theta
                 return True
+            del self.derivatives
             step /= 2
+            self.eta, change = self.predictors(self.theta), self.predictors(direction)
+        self.derivatives = self.loss.derivatives(self.eta)
         return False
 
     def polish(self) -> None:
         """Take Newton steps on the coordinates without a penalty while their gradient falls."""
         free = np.flatnonzero((self.threshold == 0) & (self.ridge == 0))
         if free.size == self.intercepts.size:
-            shift, self.eta, self.derivatives = polish_intercepts(self.loss, self.eta, self.derivatives)
+            shift, self.derivatives = polish_intercepts(self.loss, self.eta, self.derivatives)
             self.theta[self.intercepts] += np.diff(shift, prepend=0.0)
             return
         last = np.inf
@@ -191,16 +207,17 @@ class Restricted(ABC):
                 break
             direction, last = np.zeros_like(self.theta), size
             direction[free] = -_solve(self.hessian()[np.ix_(free, free)], slope)
-            eta = self.eta + self.predictors(direction)
-            derivatives = self.loss.derivatives(eta)
-            if not derivatives.value <= self.derivatives.value * (1 + _SLACK):
+            before = self.derivatives.value
+            self.eta += self.predictors(direction)
+            self.derivatives = self.loss.derivatives(self.eta, self.derivatives)
+            if not self.derivatives.value <= before * (1 + _SLACK):
+                self.eta = self.predictors(self.theta)
+                self.derivatives = self.loss.derivatives(self.eta, self.derivatives)
                 break
-            self.theta, self.eta, self.derivatives = self.theta + direction, eta, derivatives
+            self.theta = self.theta + direction
 
 
-def polish_intercepts(
-    loss: Likelihood, eta: FloatArray, derivatives: Derivatives
-) -> tuple[FloatArray, FloatArray, Derivatives]:
+def polish_intercepts(loss: Likelihood, eta: FloatArray, derivatives: Derivatives) -> tuple[FloatArray, Derivatives]:
     """Take Newton steps in the intercepts alone while their gradient falls.
 
     Parameters
@@ -208,18 +225,16 @@ def polish_intercepts(
     loss : Likelihood
         The loss.
     eta : array of shape (n, m)
-        Linear predictors where it is finite.
+        Linear predictors where it is finite; changed in place.
     derivatives : Derivatives
-        Those of the loss there.
+        Those of the loss there; overwritten.
 
     Returns
     -------
     shift : array of shape (m,)
-        What the intercepts changed by.
-    eta : array of shape (n, m)
-        The new linear predictors.
+        What the intercepts, and the linear predictors with them, changed by.
     derivatives : Derivatives
-        Those of the loss there.
+        Those of the loss at the new linear predictors.
     """
     shift, last = np.zeros(eta.shape[1]), np.inf
     for _ in range(_POLISH_STEPS):
@@ -228,11 +243,23 @@ def polish_intercepts(
             break
         last = size
         step = -np.cumsum(_solve(derivatives.intercept_hessian(), derivatives.total_gradient))
-        new = loss.derivatives(eta + step)
-        if not new.value <= derivatives.value * (1 + _SLACK):
-            break
-        shift, eta, derivatives = shift + step, eta + step, new
-    return shift, eta, derivatives
+        before = derivatives.value
+        eta += step
+        derivatives = loss.derivatives(eta, derivatives)
+        if not derivatives.value <= before * (1 + _SLACK):
+            eta -= step
+            return shift, loss.derivatives(eta, derivatives)
+        shift = shift + step
+    return shift, derivatives
+
+
+def polished_point(problem: OrdinalProblem, x: OrdinalPoint) -> OrdinalPoint:
+    """Return the point with the intercepts that are best for its coefficients."""
+    eta = problem.predictors(x)
+    derivatives = problem.loss.derivatives(eta)
+    if not np.isfinite(derivatives.value):
+        return x
+    return OrdinalPoint(x.intercept + polish_intercepts(problem.loss, eta, derivatives)[0], x.coef)
 
 
 def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
@@ -243,13 +270,11 @@ def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
     root = np.sqrt(np.diag(matrix))
     root = np.where(root > 0, root, 1.0)
     matrix, right = matrix / root / root[:, None], right / root
-    try:
-        factor = linalg.cholesky(matrix, lower=True)
-        pivots = np.diag(factor)
-        if pivots.min() ** 2 > _RANK_FLOOR * pivots.max() ** 2:
-            return np.asarray(linalg.cho_solve((factor, True), right) / root)
-    except linalg.LinAlgError:
-        pass  # not positive definite to rounding
+    # LAPACK without the checks of scipy.linalg, which take longer than a few coordinates do.
+    factor, failed = linalg.lapack.dpotrf(matrix, lower=1)
+    pivots = np.diag(factor)
+    if not failed and pivots.min() ** 2 > _RANK_FLOOR * pivots.max() ** 2:
+        return np.asarray(linalg.lapack.dpotrs(factor, right, lower=1)[0] / root)
     values, vectors = linalg.eigh(matrix)
     kept = values > _RANK_FLOOR * values.max(initial=0.0)
     return np.asarray(vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept]) / root)

@@ -35,9 +35,9 @@ class BarrierLikelihood(Likelihood):
         with np.errstate(over="ignore", divide="ignore"):
             return np.asarray(self._weights()[:, None] / np.expm1(gap))
 
-    def derivatives(self, eta: FloatArray) -> Derivatives:
-        """Evaluate loss and barrier at linear predictors of shape (n, m), in C order."""
-        here, gap = super().derivatives(eta), eta[:, :-1] - eta[:, 1:]
+    def derivatives(self, eta: FloatArray, out: Derivatives | None = None) -> Derivatives:
+        """Evaluate loss and barrier at linear predictors of shape (n, m), in C order; see :class:`Likelihood`."""
+        here, gap = super().derivatives(eta, out), eta[:, :-1] - eta[:, 1:]
         if not np.all(gap > 0):
             return here._replace(value=np.inf)
         weight = self._weights()
@@ -49,6 +49,10 @@ class BarrierLikelihood(Likelihood):
             value=here.value - float(weight @ np.log(-np.expm1(-gap)).sum(axis=1)),
             barrier_curvature=slope / -np.expm1(-gap),
         )
+
+    def null_derivatives(self) -> Derivatives:
+        """Evaluate at the model without features."""
+        return self.derivatives(np.tile(self.null_intercepts, (self.y.size, 1)))
 
     def value(self, eta: FloatArray, direction: FloatArray | None = None, step: float = 0.0) -> float:
         """Return loss and barrier at ``eta + step * direction``, infinity where boundaries cross."""

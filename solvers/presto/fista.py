@@ -179,7 +179,7 @@ class _Descent:
         w, eta, derivatives = self.x
         slopes = w[1:] * self.unit
         intercept = self.basis @ w[0] - self.mean @ slopes
-        shift, _, derivatives = polish_intercepts(self.problem.loss, eta, derivatives)
+        shift, derivatives = polish_intercepts(self.problem.loss, eta.copy(), derivatives.copy())
         x = OrdinalPoint(intercept + shift, np.ascontiguousarray(np.diff(slopes, axis=1, prepend=0.0).T))
         return x, derivatives.value + self.problem.penalty(x.coef)
 

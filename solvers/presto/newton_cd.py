@@ -30,7 +30,9 @@ class _RestrictedPresto(Restricted):
 
     def predictors(self, theta: FloatArray) -> FloatArray:
         sums = np.cumsum(theta.reshape(self.loss.n_boundaries, -1), axis=0)
-        return np.ascontiguousarray(self.Z @ sums[:, 1:].T + sums[:, 0])
+        eta = np.ascontiguousarray(self.Z @ sums[:, 1:].T)
+        eta += sums[:, 0]
+        return eta
 
     def coef_slope(self) -> FloatArray:
         return np.asarray(self.derivatives.gradient.T @ self.Z)

@@ -13,6 +13,7 @@ from ..logistic.sklearn import Sklearn as LogisticSklearn
 from ..monitor import certify_once
 from ..ordinal.likelihood import FloatArray
 from ..ordinal.problem import OrdinalPoint
+from ..ordinal.restricted import polished_point
 from ..solution import Callback, Solution, Start
 from .problem import PrestoProblem
 
@@ -98,7 +99,8 @@ class Sklearn(Solver[PrestoProblem, OrdinalPoint]):
         binary, weight = _binary(problem)
         solver = LogisticSklearn(max_iter=self.max_iter, random_state=self.random_state)
         found = solver.solve(binary, tol=tol)
-        x = OrdinalPoint(found.x.intercept, found.x.coef[None, :] / weight)
+        # SAGA moves the intercept no more carefully than the slopes, and at the largest penalties there is only it.
+        x = polished_point(problem, OrdinalPoint(found.x.intercept, found.x.coef[None, :] / weight))
         stopped = "max_iter" if found.n_iter >= self.max_iter else "stalled"
         return certify_once(self, problem, x, tol=tol, n_iter=found.n_iter, stopped=stopped)
 

@@ -94,7 +94,11 @@ class ProportionalOddsProblem(OrdinalProblem):
         shift, upper = class_sums(Z, self.loss.y, derivatives.curvature, self.n_classes)
         cross = np.cumsum(shift[:0:-1], axis=0)[::-1] + upper[:-1]
         gram = weighted_grams(Z, self.loss.all_rows, derivatives.curvature[:, :1])[0, 1:, 1:]
-        return np.block([[derivatives.intercept_hessian(), cross], [cross.T, gram]])
+        m = self.n_boundaries
+        matrix = np.empty((m + gram.shape[0], m + gram.shape[0]))
+        matrix[:m, :m], matrix[:m, m:] = derivatives.intercept_hessian(), cross
+        matrix[m:, :m], matrix[m:, m:] = cross.T, gram
+        return matrix
 
     def stacked(self, intercept: FloatArray, coef: FloatArray) -> FloatArray:
         """Return the numbers of the intercepts, then those of the slopes."""

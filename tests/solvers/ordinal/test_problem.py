@@ -112,6 +112,20 @@ def test_the_null_model_has_the_class_shares(link):
     assert np.abs(problem.gradient(problem.loss.derivatives(problem.predictors(x))).intercept).max() < 1e-15
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "loglog"])
+def test_the_null_model_is_differentiated_class_by_class(link, weighted):
+    data = random_data(seed=4)
+    weight = np.random.default_rng(0).uniform(0.1, 3.0, data["y"].size) if weighted else None
+    problem = random_problem({**data, "sample_weight": weight}, link=link)
+    losses = [problem.loss, BarrierLikelihood(problem.loss, 0.1)]
+    for loss in losses:
+        expected = loss.derivatives(problem.predictors(problem.initial_point()))
+        for part, other in zip(loss.null_derivatives(), expected, strict=True):
+            if other is not None:
+                np.testing.assert_allclose(part, other, rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.4])
 def test_alpha_max_is_the_smallest_that_gives_the_null_model(l1_ratio):
     problem = random_problem(l1_ratio=l1_ratio)

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from statsmodels.datasets.fair import load_pandas
 
 from estimand.exceptions import UnsupportedProblemError
 from estimand.solvers import get_solver, resolve_solver
 from estimand.solvers.ordinal.examples import random_data
+from estimand.solvers.presto import PrestoProblem
 from estimand.solvers.presto.examples import random_problem
 from estimand.solvers.presto.newton_cd import NewtonCD
 from estimand.solvers.presto.sklearn import Sklearn
@@ -66,6 +68,15 @@ def test_what_it_cannot_state_is_refused(problem, reason):
 def test_problems_without_a_penalty_are_refused_by_the_solver_itself():
     for problem in (random_problem(DATA, fraction=0.0), random_problem(DATA, weights=np.array([0.0, 1.0, 1.0, 1.0]))):
         assert Sklearn().refuses(problem) == "it needs a penalty on each column"
+
+
+def test_the_largest_penalty_leaves_the_exact_intercept():
+    fair = load_pandas().data
+    X = fair.drop(columns="affairs").to_numpy(dtype=np.float64)
+    problem = PrestoProblem(X=X, y=np.where(fair["affairs"] > 0, 1, 0), n_classes=2, alpha=1.0)
+    solution = Sklearn().solve(problem.at(problem.alpha_max()), tol=1e-8)
+    assert solution.converged
+    np.testing.assert_allclose(solution.x.intercept, problem.loss.null_intercepts, rtol=1e-12)
 
 
 def test_a_time_limit_is_refused():
