@@ -6,9 +6,10 @@ from collections.abc import Container, Mapping
 
 from scipy import sparse
 
+from ..ordinal.problem import OrdinalPoint
 from .problem import PrestoProblem
 
-__all__ = ["BACKENDS", "PROBLEM", "PrestoProblem", "choose"]
+__all__ = ["BACKENDS", "PROBLEM", "OrdinalPoint", "PrestoProblem", "choose"]
 
 PROBLEM = PrestoProblem
 

@@ -150,6 +150,17 @@ def test_columns_may_be_permuted_shifted_scaled_and_reflected(seed):
     np.testing.assert_allclose(other.predict_proba(Z), one.predict_proba(X), atol=1e-7)
 
 
+@fitted
+@given(st.integers(0, 1000))
+def test_a_repeated_column_changes_no_prediction(seed):
+    X, y = make(150, 4, 3, seed)
+    options = {"alpha": 0.01, "tol": 1e-11}
+    one = PrestoClassifier(**options).fit(X, y)
+    other = PrestoClassifier(**options).fit(X[:, [0, 1, 2, 3, 1]], y)
+    assert other.objective_ == pytest.approx(one.objective_, rel=1e-11)
+    np.testing.assert_allclose(other.predict_proba(X[:, [0, 1, 2, 3, 1]]), one.predict_proba(X), atol=1e-7)
+
+
 @pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "loglog"])
 def test_the_rare_class_may_be_the_first(link):
     X, y = make()
