@@ -143,8 +143,8 @@ class Monitor(Generic[X]):
             objective = self.problem.objective(x) if objective is None else objective
         self.history.append(Check(self.n_iter, self.seconds, objective, shown, self._last_certified))
         if self.callback is not None:
-            certificate = None if self.certificate is None else self.certificate.compact()  # solvers reuse the arrays
-            state = CallbackState(self.n_iter, self.seconds, objective, certificate, _read_only(x))
+            public = None if self.certificate is None else self.certificate.compact()  # solvers reuse the arrays
+            state = CallbackState(self.n_iter, self.seconds, objective, public, _read_only(x))
             if self.callback(state) is True and self.status is None:
                 self.status = "callback"
         if self.status is None:

@@ -49,7 +49,15 @@ class Derivatives(NamedTuple):
 
     def copy(self) -> Derivatives:
         """Return the same with arrays of its own."""
-        return Derivatives(*(part.copy() if isinstance(part, np.ndarray) else part for part in self))
+        bends = self.barrier_curvature
+        return Derivatives(
+            self.value,
+            self.gradient.copy(),
+            self.curvature.copy(),
+            self.total_gradient.copy(),
+            self.total_curvature.copy(),
+            None if bends is None else bends.copy(),
+        )
 
     def intercept_hessian(self) -> FloatArray:
         """Return the Hessian in the changes ``a_1, a_2 - a_1, ...`` of the intercepts, of shape (m, m)."""
@@ -135,10 +143,10 @@ class Likelihood:
         arrays = np.empty((m + 1, m)), np.empty((m + 1, 3)), np.empty(m), np.empty((m + 1, 3))
         eta, classes = np.tile(self.null_intercepts, (m + 1, 1)), np.arange(m + 1, dtype=np.int32)
         value = _cumulative_loss.evaluate(eta, classes, self.class_shares, self._link, *arrays)
-        rows = [(array / self.class_shares[:, None]).take(self.y, axis=0) for array in arrays[:2]]
-        for array in rows:
-            array *= self.row_weight[:, None]
-        return Derivatives(value, *rows, *arrays[2:])
+        gradient, curvature = ((array / self.class_shares[:, None]).take(self.y, axis=0) for array in arrays[:2])
+        gradient *= self.row_weight[:, None]
+        curvature *= self.row_weight[:, None]
+        return Derivatives(value, gradient, curvature, *arrays[2:])
 
     def value(self, eta: FloatArray, direction: FloatArray | None = None, step: float = 0.0) -> float:
         """Return the loss at ``eta + step * direction``, infinity outside the domain."""

@@ -94,8 +94,8 @@ class Restricted(ABC):
         intercept, coef = chosen[self.intercepts], np.delete(chosen, self.intercepts).reshape(-1, self.Z.shape[1])
         features = np.flatnonzero(coef.any(axis=0))
         H = self.problem.loss_hessian(np.ascontiguousarray(self.Z[:, features]), self.derivatives)
-        kept = self.problem.stacked(intercept, coef[:, features])
-        return H if kept.all() else np.ascontiguousarray(H[kept][:, kept])
+        kept = np.flatnonzero(self.problem.stacked(intercept.astype(np.float64), coef[:, features].astype(np.float64)))
+        return H if kept.size == len(H) else np.ascontiguousarray(H[np.ix_(kept, kept)])
 
     def slope(self) -> FloatArray:
         """Return the gradient of the loss."""
@@ -136,7 +136,7 @@ class Restricted(ABC):
     def _likely(self, slope: FloatArray, violation: float) -> npt.NDArray[np.bool_]:
         """Return the coordinates that are in use, or close to being so: the others stay 0 in this step."""
         size = np.abs(slope + self.ridge * self.theta)
-        return (self.theta != 0) | (size >= self.threshold - _REACH * violation)
+        return np.asarray((self.theta != 0) | (size >= self.threshold - _REACH * violation))
 
     def _model_minimiser(
         self, H: FloatArray, slope: FloatArray, chosen: npt.NDArray[np.intp] | slice, accuracy: float
