@@ -19,6 +19,8 @@ from .estimators.presto.parallel_test import parallel_test as parallel_test
 from .estimators.presto.path import presto_path as presto_path
 from .estimators.presto.proportional_odds import ProportionalOddsClassifier as ProportionalOddsClassifier
 from .estimators.presto.separate_logit import SeparateLogitClassifier as SeparateLogitClassifier
+from .estimators.sparse_coding.coder import PenalizedSparseCoder as PenalizedSparseCoder
+from .estimators.sparse_coding.coder import sparse_encode as sparse_encode
 from .solvers import get_solver as get_solver
 from .solvers import list_solvers as list_solvers
 from .solvers import register_solver as register_solver

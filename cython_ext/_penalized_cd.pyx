@@ -10,28 +10,11 @@ from libc.math cimport fabs, sqrt
 from libc.stdint cimport int32_t, int64_t
 from scipy.linalg.cython_blas cimport daxpy, ddot
 
-from _penalties cimport prox
+from _penalties cimport Rule, bend, best_value, prox, slope, value
 
 ctypedef fused index_t:
     int32_t
     int64_t
-
-
-cdef struct Rule:
-    int code
-    double alpha
-    double p1
-    double p2
-    bint positive
-
-
-cdef inline double best_value(double v, double q, double nu, double weight, Rule* rule) noexcept nogil:
-    cdef double u = v + q / nu
-    if weight == 0:
-        return u
-    if u < 0:
-        return 0.0 if rule.positive else -prox(rule.code, rule.alpha, rule.p1, rule.p2, -u, weight / nu)
-    return prox(rule.code, rule.alpha, rule.p1, rule.p2, u, weight / nu)
 
 
 cdef inline double dot(const floating* a, const double* r, int n) noexcept nogil:
@@ -219,3 +202,13 @@ def prox_values(
     with nogil:
         for i in range(x.shape[0]):
             out[i] = prox(code, alpha, p1, p2, x[i], tau[i])
+
+
+def penalty_values(int code, double alpha, double p1, double p2, const double[::1] z, double[:, ::1] out):
+    """Write the value of the penalty `code` at every ``z > 0``, and its first two derivatives, to the rows of `out`."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(z.shape[0]):
+            out[0, i] = value(code, alpha, p1, p2, z[i])
+            out[1, i] = slope(code, alpha, p1, p2, z[i])
+            out[2, i] = bend(code, alpha, p1, p2, z[i])

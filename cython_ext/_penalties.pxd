@@ -1,5 +1,5 @@
-# The scalar proximal maps of the penalty table, by code. The formulas are those of the Python package `penalties`, for
-# x >= 0 and tau >= 0; the parameters (alpha, p1, p2) are what its `kernel_arguments` returns.
+# The values and scalar proximal maps of the penalty table, by code. The formulas are those of the Python package
+# `penalties`, for z >= 0, x >= 0 and tau >= 0; the parameters (alpha, p1, p2) are what its `kernel_arguments` returns.
 
 from libc.math cimport exp, fabs, fmax, fmin, isfinite, log, log1p, pow, sqrt
 
@@ -112,3 +112,86 @@ cdef inline double prox(int code, double alpha, double p1, double p2, double x, 
     if code == CODE_LOG:
         return prox_log(x, tau * alpha, p1)
     return prox_capped_l1(x, tau * alpha, p1)
+
+
+cdef inline double value(int code, double alpha, double p1, double p2, double z) noexcept nogil:
+    cdef double bound
+    if code == CODE_L1:
+        return alpha * z
+    if code == CODE_L0:
+        return alpha if z > 0 else 0.0
+    if code == CODE_MCP:
+        z = fmin(z, p1 * alpha)
+        return alpha * z - z * z / (2.0 * p1)
+    if code == CODE_L1L2:
+        return z * (alpha + 0.5 * p1 * z)
+    if code == CODE_LQ:
+        return alpha * pow(z, p1)
+    if code == CODE_CEL0:
+        bound = sqrt(2.0 * alpha)
+        z = fmin(z, bound / p1)
+        return p1 * bound * z - 0.5 * (p1 * z) * (p1 * z)
+    if code == CODE_SCAD:
+        bound = fmin(fmax(z, alpha), p1 * alpha) - alpha
+        return alpha * (fmin(z, alpha) + bound) - bound * bound / (2.0 * (p1 - 1.0))
+    if code == CODE_LOG:
+        return alpha * log1p(z / p1)
+    return alpha * fmin(z, p1)
+
+
+cdef struct Rule:
+    int code
+    double alpha
+    double p1
+    double p2
+    bint positive
+
+
+cdef inline double best_value(double v, double q, double nu, double weight, Rule* rule) noexcept nogil:
+    # The minimiser over one coordinate, now v, whose negative slope is q and whose curvature is nu.
+    cdef double u = v + q / nu
+    if weight == 0:
+        return u
+    if u < 0:
+        return 0.0 if rule.positive else -prox(rule.code, rule.alpha, rule.p1, rule.p2, -u, weight / nu)
+    return prox(rule.code, rule.alpha, rule.p1, rule.p2, u, weight / nu)
+
+
+cdef inline double slope(int code, double alpha, double p1, double p2, double z) noexcept nogil:
+    # The derivative of the value at z > 0.
+    if code == CODE_L1:
+        return alpha
+    if code == CODE_L0:
+        return 0.0
+    if code == CODE_MCP:
+        return fmax(alpha - z / p1, 0.0)
+    if code == CODE_L1L2:
+        return alpha + p1 * z
+    if code == CODE_LQ:
+        return alpha * p1 * pow(z, p1 - 1.0)
+    if code == CODE_CEL0:
+        return fmax(p1 * sqrt(2.0 * alpha) - p1 * p1 * z, 0.0)
+    if code == CODE_SCAD:
+        return alpha if z <= alpha else fmax(p1 * alpha - z, 0.0) / (p1 - 1.0)
+    if code == CODE_LOG:
+        return alpha / (p1 + z)
+    return alpha if z < p1 else 0.0
+
+
+cdef inline double bend(int code, double alpha, double p1, double p2, double z) noexcept nogil:
+    # The second derivative of the value at z > 0, where there is one.
+    if code == CODE_L1 or code == CODE_L0:
+        return 0.0
+    if code == CODE_MCP:
+        return -1.0 / p1 if z < p1 * alpha else 0.0
+    if code == CODE_L1L2:
+        return p1
+    if code == CODE_LQ:
+        return alpha * p1 * (p1 - 1.0) * pow(z, p1 - 2.0)
+    if code == CODE_CEL0:
+        return -p1 * p1 if p1 * z < sqrt(2.0 * alpha) else 0.0
+    if code == CODE_SCAD:
+        return -1.0 / (p1 - 1.0) if alpha < z < p1 * alpha else 0.0
+    if code == CODE_LOG:
+        return -alpha / ((p1 + z) * (p1 + z))
+    return 0.0

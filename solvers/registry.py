@@ -27,6 +27,8 @@ PROBLEMS: Mapping[str, str] = {
     "lasso": ".lasso",
     "logistic": ".logistic",
     "presto": ".presto",
+    "sparse_approximation": ".sparse_approximation",
+    "sparse_coding": ".sparse_coding",
     "proportional_odds": ".proportional_odds",
     "penalized_least_squares": ".penalized_least_squares",
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from estimand.cython_ext._penalized_cd import prox_values, sweep_dense, sweep_gram, sweep_sparse
+from estimand.cython_ext._penalized_cd import penalty_values, prox_values, sweep_dense, sweep_gram, sweep_sparse
 from estimand.penalties import CEL0, L0, L1, L1L2, MCP, PENALTIES, SCAD, CappedL1, LogSum, Lq
 
 EMPTY = np.empty(0)
@@ -24,6 +24,29 @@ def test_scalar_and_vector_faces_agree(cls):
         out = np.empty(200)
         prox_values(*penalty.kernel_arguments(), x, step, out)
         np.testing.assert_allclose(out, penalty.prox(x, step), rtol=1e-13, atol=0, err_msg=repr(penalty))
+
+
+@pytest.mark.parametrize("cls", list(PENALTIES.values()))
+def test_values_and_derivatives(cls):
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        ranges = {"q": rng.uniform(0.02, 0.98), "l1_ratio": rng.uniform(), "gamma": 2.01 + rng.exponential(3)}
+        others = [name for name in cls().get_params() if name != "alpha"]
+        shape = {name: ranges.get(name, 10.0 ** rng.uniform(-1, 1)) for name in others}
+        penalty = cls(alpha=10.0 ** rng.uniform(-2, 1), **shape)
+        z, h = rng.exponential(2, 100) + 0.01, 1e-6
+        out = np.empty((3, 100))
+        penalty_values(*penalty.kernel_arguments(), z, out)
+        np.testing.assert_allclose(out[0], penalty.value_elementwise(z), rtol=1e-13)
+        low, high = np.empty((3, 100)), np.empty((3, 100))
+        penalty_values(*penalty.kernel_arguments(), z - h, low)
+        penalty_values(*penalty.kernel_arguments(), z + h, high)
+        smooth = np.abs(high[2] - low[2]) < 1e-3 * (1 + np.abs(out[2]))  # no knot is near
+        if cls is CappedL1:
+            smooth = np.abs(z - penalty.theta) > 2 * h
+        assert smooth.sum() > 90
+        np.testing.assert_allclose(out[1][smooth], ((high[0] - low[0]) / (2 * h))[smooth], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(out[2][smooth], ((high[1] - low[1]) / (2 * h))[smooth], rtol=1e-5, atol=1e-6)
 
 
 def twin(A, residual, row_weight, centred, weights, working, v, penalty, positive, tol, max_sweeps):

@@ -1,0 +1,1 @@
+"""Sparse coders and dictionary learning."""

@@ -1,0 +1,120 @@
+"""Codes of any number of signals, block by block: memory stays bounded, and one certificate speaks of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ...penalties import Penalty
+from ...solvers import Problem, Solution, Solver
+from ...solvers.sparse_coding import SparseCodingProblem
+from ...solvers.sparse_coding.atoms import Atoms
+from ._scaling import extreme, rescaled
+
+__all__ = ["Statement", "encode", "penalised"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Numbers in the codes of a block.
+_BLOCK = 2**22
+
+#: States the problem of some signals in units of which there are `factor` in one of theirs, and the penalty along.
+Statement = Callable[[FloatArray, float], Problem[FloatArray]]
+
+
+def penalised(atoms: Atoms, penalty: Penalty, positive: bool) -> Statement:
+    """Return what states the penalised problem of some signals."""
+
+    def state(X: FloatArray, factor: float) -> SparseCodingProblem:
+        scaled = penalty if factor == 1 else rescaled(penalty, factor)
+        return SparseCodingProblem(X=X, D=atoms.source, penalty=scaled, positive=positive, atoms=atoms)
+
+    return state
+
+
+def encode(
+    solver: Solver[Any, FloatArray],
+    state: Statement,
+    X: npt.NDArray[Any],
+    n_atoms: int,
+    *,
+    tol: float,
+    mean: FloatArray | None = None,
+    csr: bool = False,
+) -> Solution[Any]:
+    """Return the codes of all signals.
+
+    Parameters
+    ----------
+    solver : Solver
+        A backend for the problems of `state`.
+    state : Statement
+        States the problem of some signals.
+    X : array of shape (n, d)
+        Signals, float64 or float32.
+    n_atoms : int
+        The number K of atoms.
+    tol : float
+        Relative tolerance.
+    mean : array of shape (d,) or None
+        What is subtracted from each signal.
+    csr : bool
+        Whether the codes are a CSR array.
+
+    Returns
+    -------
+    solution : Solution
+        Its ``x`` holds the codes, in the precision of `X`; its certificate is that of the worst signal.
+    """
+    n, rows = X.shape[0], max(1, _BLOCK // n_atoms)
+    codes: Any = [] if csr else np.empty((n, n_atoms), dtype=X.dtype)
+    solutions: list[Solution[FloatArray]] = []
+    for first in range(0, n, rows):
+        block = np.ascontiguousarray(X[first : first + rows], dtype=np.float64)
+        block = block if mean is None else block - mean
+        found = _encode_block(solver, state, block, tol)
+        part = np.zeros((block.shape[0], n_atoms))
+        for chosen, factor, solution in found:
+            part[chosen] = solution.x / factor
+        if csr:
+            codes.append(sparse.csr_array(part.astype(X.dtype)))
+        else:
+            codes[first : first + rows] = part
+        solutions += [solution.compact() for _, _, solution in found]
+    return _merged(sparse.vstack(codes, format="csr") if csr else codes, solutions)
+
+
+def _encode_block(
+    solver: Solver[Any, FloatArray], state: Statement, X: FloatArray, tol: float
+) -> list[tuple[Any, float, Solution[FloatArray]]]:
+    """Return solutions for some of the signals each, which these are, and by what the signals were multiplied."""
+    far = extreme(X)
+    if not far.any():
+        return [(slice(None), 1.0, solver.solve(state(X, 1.0), tol=tol))]
+    near = np.flatnonzero(~far)
+    found: list[tuple[Any, float, Solution[FloatArray]]] = []
+    if near.size:
+        found.append((near, 1.0, solver.solve(state(X[near], 1.0), tol=tol)))
+    for i in np.flatnonzero(far):
+        exponent = -int(np.frexp(np.abs(X[i]).max())[1])
+        signal = np.ldexp(X[i : i + 1], exponent)
+        factor = float(np.ldexp(1.0, max(min(exponent, 1022), -1022)))
+        found.append(([i], factor, solver.solve(state(signal, factor), tol=tol)))
+    return found
+
+
+def _merged(codes: Any, solutions: Sequence[Solution[FloatArray]]) -> Solution[Any]:
+    """Return one solution for the signals of several, with the certificate of the worst."""
+    worst = max(solutions, key=lambda solution: solution.certificate.relative)
+    return replace(
+        worst,
+        x=codes,
+        objective=float(np.sum([solution.objective for solution in solutions])),
+        n_iter=max(solution.n_iter for solution in solutions),
+        history=(),
+    )
