@@ -21,6 +21,7 @@ from .estimators.presto.proportional_odds import ProportionalOddsClassifier as P
 from .estimators.presto.separate_logit import SeparateLogitClassifier as SeparateLogitClassifier
 from .estimators.sparse_coding.coder import PenalizedSparseCoder as PenalizedSparseCoder
 from .estimators.sparse_coding.coder import sparse_encode as sparse_encode
+from .estimators.sparse_coding.dictionary_learning import LqDictionaryLearning as LqDictionaryLearning
 from .solvers import get_solver as get_solver
 from .solvers import list_solvers as list_solvers
 from .solvers import register_solver as register_solver

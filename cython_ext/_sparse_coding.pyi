@@ -18,5 +18,4 @@ def encode(
     fraction: float,
     largest: int,
     max_rounds: int,
-    n_threads: int,
 ) -> None: ...

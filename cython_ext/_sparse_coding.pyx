@@ -5,7 +5,6 @@ a move of one coordinate changes by a row of the Gram matrix ``G = D D^T``. Whic
 tolerances, are passed in.
 """
 
-from cython.parallel cimport prange, threadid
 from libc.math cimport INFINITY, fabs, fmax, fmin, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -328,7 +327,6 @@ def encode(
     double fraction,
     int largest,
     int max_rounds,
-    int n_threads,
 ):
     """Descend on each signal, from the codes given, on sets of those atoms that violate their condition most.
 
@@ -352,32 +350,27 @@ def encode(
         Atoms that violate their condition by this share of the worst are chosen.
     largest : int
         The size up to which a set is gathered.
-    max_rounds, n_threads : int
-        Working sets a signal; threads.
+    max_rounds : int
+        Working sets a signal.
     """
-    cdef int n = <int> codes.shape[0], K = <int> codes.shape[1], i, j, made = 0
+    cdef int n = <int> codes.shape[0], K = <int> codes.shape[1], i, j
     cdef Limits limits = Limits(tol, gap_tol, fraction, largest, max_rounds)
     cdef Dictionary atoms = Dictionary(&gram[0, 0], &norm[0], &threshold[0], NULL, K)
-    cdef Scratch* work = <Scratch*> malloc(n_threads * sizeof(Scratch))
+    cdef Scratch work = Scratch(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
     atoms.rule = <Rule*> malloc(K * sizeof(Rule))
     try:
-        if work == NULL or atoms.rule == NULL:
-            raise MemoryError("No memory for the penalties of the atoms.")
+        if atoms.rule == NULL or not allocate(&work, K, largest):
+            raise MemoryError("No memory for the working sets.")
         for j in range(K):
             atoms.rule[j] = Rule(code, parameters[j, 0], parameters[j, 1], parameters[j, 2], positive)
-        while made < n_threads:
-            made += 1
-            if not allocate(&work[made - 1], K, largest):
-                raise MemoryError("No memory for the working sets.")
-        for i in prange(n, nogil=True, schedule='static', num_threads=n_threads):
-            rounds[i] = encode_one(
-                &atoms, &limits, &work[threadid()], &correlation[i, 0], &q[i, 0], &codes[i, 0], square[i]
-            )
+        with nogil:
+            for i in range(n):
+                rounds[i] = encode_one(
+                    &atoms, &limits, &work, &correlation[i, 0], &q[i, 0], &codes[i, 0], square[i]
+                )
     finally:
-        for i in range(made):
-            free(work[i].violation)
-            free(work[i].chosen)
-        free(work)
+        free(work.violation)
+        free(work.chosen)
         free(atoms.rule)
 
 

@@ -130,7 +130,7 @@ class Monitor(Generic[X]):
         if self._last_certified:
             certificate = self._certify(x, dual)
             shown = certificate.value
-            objective = self._objective(x, certificate)
+            objective = _objective(self.problem, x, certificate)
             if certificate.converged:
                 self.status = "converged"
             elif certificate.value <= certificate.floor:
@@ -172,7 +172,7 @@ class Monitor(Generic[X]):
         return Solution(
             x=x,
             dual=self._lower_dual if certificate.kind == "gap" else dual,
-            objective=self._objective(x, certificate),
+            objective=_objective(self.problem, x, certificate),
             certificate=certificate.compact(),
             status=status,
             n_iter=self.n_iter,
@@ -181,13 +181,6 @@ class Monitor(Generic[X]):
             message=self.message,
             state=state,
         )
-
-    def _objective(self, x: X, certificate: Certificate) -> float:
-        """Return the objective at a certified point: the upper bound of a gap, or of a residual, is that already."""
-        known = certificate.kind in ("gap", "kkt") and self.problem.sense == "min"
-        if known and math.isfinite(certificate.upper):
-            return certificate.upper
-        return self.problem.objective(x)
 
     def _refute_claim(self) -> None:
         self._claim_factor /= 10
@@ -249,11 +242,10 @@ def certify_once(
         Without a history.
     """
     certificate = problem.certify(x, dual, tol=tol)
-    objective = problem.objective(x)
     return Solution(
         x=x,
         dual=dual,
-        objective=objective,
+        objective=_objective(problem, x, certificate),
         certificate=certificate.compact(),
         status="converged" if certificate.converged else stopped,
         n_iter=n_iter,
@@ -261,3 +253,11 @@ def certify_once(
         message=message,
         state=state,
     )
+
+
+def _objective(problem: Problem[X], x: X, certificate: Certificate) -> float:
+    """Return the objective at a certified point: the upper bound of a gap, or of a residual, is that already."""
+    known = certificate.kind in ("gap", "kkt", "fixed_point") and problem.sense == "min"
+    if known and math.isfinite(certificate.upper):
+        return certificate.upper
+    return problem.objective(x)

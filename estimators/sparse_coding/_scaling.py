@@ -19,7 +19,7 @@ _SMALLEST, _LARGEST = 1e-100, 1e100
 
 def extreme(X: FloatArray) -> npt.NDArray[np.bool_]:
     """Return which signals are so short or long that their squares leave the range of float64, those that are 0 not."""
-    largest = np.abs(X).max(axis=1, initial=0.0)
+    largest = np.abs(X).max(axis=1, initial=0.0).astype(np.float64)
     return np.asarray((largest > 0) & ((largest < _SMALLEST) | (largest > _LARGEST)))
 
 

@@ -37,7 +37,7 @@ _FLOAT32_TOL = 1e-7
 class CodingMixin(SolverMixin):
     """What estimators that encode signals share: the penalty, one encoder for all signals, warnings."""
 
-    _solver_options = ("max_iter", "time_limit", "verbose", "random_state", "n_jobs")
+    _solver_options: tuple[str, ...] = ("max_iter", "time_limit", "verbose", "random_state", "n_jobs")
 
     def _penalty(self, penalty: Penalty | str, alpha: float, q: float, gamma: float) -> Penalty:
         """Return the penalty that the constructor's parameters name, checked."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -23,6 +25,8 @@ __all__ = ["BlockDescent", "Stage", "target_stage"]
 
 #: Signals in a block: their correlations stay in the cache from the product that makes them to the descent.
 _ROWS = 1024
+#: For fewer signals a thread is not worth its start.
+_FEWEST = 64
 #: A kernel aims a little below the tolerance, which the problem tests with rounding errors of its own.
 _MARGIN = 0.9
 
@@ -123,24 +127,34 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
         q = correlation - sparse.csr_array(x) @ atoms.gram if warm else correlation.copy()
         square = np.einsum("ij,ij->i", X, X)
         rounds = np.zeros(x.shape[0], dtype=np.int32)
-        for stage in stages:
-            _sparse_coding.encode(
-                atoms.gram,
-                atoms.norm,
-                stage.code,
-                stage.parameters,
-                problem.positive,
-                stage.threshold,
-                correlation,
-                square,
-                q,
-                x,
-                rounds,
-                stage.tol,
-                stage.gap_tol,
-                self.fraction,
-                self.largest,
-                self.max_iter,
-                _openmp_effective_n_threads(self.n_jobs),
-            )
+        n_jobs = min(_openmp_effective_n_threads(self.n_jobs), -(-x.shape[0] // _FEWEST))
+        parts = [slice(*ends) for ends in pairwise(np.linspace(0, x.shape[0], n_jobs + 1).astype(int))]
+
+        def encode(rows: slice) -> None:
+            for stage in stages:
+                _sparse_coding.encode(
+                    atoms.gram,
+                    atoms.norm,
+                    stage.code,
+                    stage.parameters,
+                    problem.positive,
+                    stage.threshold,
+                    correlation[rows],
+                    square[rows],
+                    q[rows],
+                    x[rows],
+                    rounds[rows],
+                    stage.tol,
+                    stage.gap_tol,
+                    self.fraction,
+                    self.largest,
+                    self.max_iter,
+                )
+
+        if n_jobs == 1:
+            encode(slice(None))
+        else:
+            # Threads that sleep while they wait: those of OpenMP spin, which on a busy machine took six times as long.
+            with ThreadPoolExecutor(n_jobs) as pool:
+                list(pool.map(encode, parts))
         return rounds

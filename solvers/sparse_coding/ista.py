@@ -22,6 +22,9 @@ class ISTA(BatchIteration):
     ----------
     step : float or None, default=None
         The step tau, positive; None means 0.99 over the largest eigenvalue of ``D D^T``, with which F never increases.
+    rest : float or None, default=None
+        A code rests once a step moves it by less than this share of its length; None means a thousandth of the
+        tolerance.
     polish : bool, default=True
         Whether coordinate descent ends the run. For penalties that are not convex the fixed points of the steps are
         not yet minimal along single coordinates.
@@ -60,14 +63,20 @@ class ISTA(BatchIteration):
     def __init__(
         self,
         step: float | None = None,
+        rest: float | None = None,
         polish: bool = True,
         max_iter: int = 10000,
         time_limit: float | None = None,
     ) -> None:
         self.step = step
+        self.rest = rest
         self.polish = polish
         self.max_iter = max_iter
         self.time_limit = time_limit
+
+    def resting_movement(self, tol: float) -> float:
+        """Return the movement below which a signal rests."""
+        return super().resting_movement(tol) if self.rest is None else self.rest
 
     def advance(self, problem: SparseCodingProblem, batch: Batch) -> FloatArray:
         """Take one step."""

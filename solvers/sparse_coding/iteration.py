@@ -65,7 +65,7 @@ class BatchIteration(Solver[SparseCodingProblem, FloatArray]):
     def advance(self, problem: SparseCodingProblem, batch: Batch) -> FloatArray:
         """Update the codes of all signals; return by how much each moved, over its length."""
 
-    def rest(self, tol: float) -> float:
+    def resting_movement(self, tol: float) -> float:
         """Return the movement below which a signal rests."""
         return _RESTING * tol
 
@@ -113,7 +113,7 @@ class BatchIteration(Solver[SparseCodingProblem, FloatArray]):
                 late = time.perf_counter() >= deadline
             if late or moving.size == 0 or iteration == self.max_iter:
                 break
-            resting = self.advance(problem, batch) <= self.rest(tol)
+            resting = self.advance(problem, batch) <= self.resting_movement(tol)
         x[moving] = batch.codes
         return iteration, late
 

@@ -206,23 +206,27 @@ class SparseCodingProblem(Problem[FloatArray]):
     def penalty_values(self, x: FloatArray) -> FloatArray:
         """Return the penalty of each signal."""
         if not self.positive or x.min(initial=0.0) >= 0:
-            rows, columns = np.nonzero(x)
-            values = self.penalty.value_elementwise(x[rows, columns] * self.unit[columns])
-            return np.bincount(rows, values, minlength=x.shape[0]).astype(np.float64)
+            return self._penalties(sparse.csr_array(x))
         return np.full(x.shape[0], math.inf)
 
-    def residual(self, x: FloatArray, rows: slice = slice(None)) -> FloatArray:
-        """Return ``X - W D`` for some of the signals; `x` holds their codes."""
-        codes = sparse.csr_array(x) if np.count_nonzero(x) < _SPARSE * x.size else x
-        return np.asarray(self.X[rows] - codes @ self.dictionary.D)
+    def _penalties(self, codes: sparse.csr_array) -> FloatArray:
+        values = self.penalty.value_elementwise(codes.data * self.unit[codes.indices])
+        rows = np.repeat(np.arange(codes.shape[0]), np.diff(codes.indptr))
+        return np.bincount(rows, values, minlength=codes.shape[0]).astype(np.float64)
+
+    def _evaluated(self, x: FloatArray, rows: slice) -> tuple[FloatArray, FloatArray]:
+        """Return ``X - W D`` and the objectives of some of the signals; `x` holds their codes, which are feasible."""
+        codes = sparse.csr_array(x)
+        fitted = (codes if codes.nnz < _SPARSE * x.size else x) @ self.dictionary.D
+        residual = np.asarray(self.X[rows] - fitted)
+        return residual, 0.5 * np.einsum("ij,ij->i", residual, residual) + self._penalties(codes)
 
     def objectives(self, x: FloatArray) -> FloatArray:
-        """Return the objective of each signal."""
+        """Return the objective of each signal, infinity where codes are to be nonnegative and are not."""
         values = np.empty(x.shape[0])
         for rows in self.blocks():
-            residual = self.residual(x[rows], rows)
-            values[rows] = 0.5 * np.einsum("ij,ij->i", residual, residual) + self.penalty_values(x[rows])
-        return values
+            values[rows] = self._evaluated(x[rows], rows)[1]
+        return np.where((x < 0).any(axis=1), math.inf, values) if self.positive else values
 
     def objective(self, x: FloatArray) -> float:
         """Return ``F(W)``."""
@@ -270,15 +274,15 @@ class SparseCodingProblem(Problem[FloatArray]):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(unit > 0, values / unit, np.where(values > 0, np.inf, 0.0)))
 
-    def gaps(self, x: FloatArray, residual: FloatArray, q: FloatArray, half_square: FloatArray) -> FloatArray:
+    def gaps(self, x: FloatArray, residual: FloatArray, q: FloatArray, objectives: FloatArray) -> FloatArray:
         """Return the duality gap of each signal, for the l1 penalty.
 
         Parameters
         ----------
         x, residual, q : arrays of shape (b, K), (b, d) and (b, K)
             Codes, ``R = X - W D`` and ``R D^T``.
-        half_square : array of shape (b,)
-            ``||x||^2 / 2`` of the signals.
+        objectives : array of shape (b,)
+            The objective of each signal.
         """
         assert self.compiled is not None
         alpha = self.compiled[1]
@@ -289,7 +293,7 @@ class SparseCodingProblem(Problem[FloatArray]):
         square = np.einsum("ij,ij->i", residual, residual)
         fitted = np.einsum("ij,ij->i", x, q)
         dual = s * (square + fitted) - 0.5 * np.einsum("ij,ij->i", dual_residual, dual_residual)
-        return np.asarray(0.5 * square + self.penalty_values(x) - dual)
+        return np.asarray(objectives - dual)
 
     def running(self, x: FloatArray, correlation: FloatArray, q: FloatArray, square: FloatArray) -> FloatArray:
         """Return what a certificate would say of each signal, from correlations alone: for loops that have these.
@@ -335,12 +339,11 @@ class SparseCodingProblem(Problem[FloatArray]):
             return Certificate(kind=self._kind, value=math.inf, scale=self.scale, tol=tol)
         for rows in self.blocks():
             codes, half = x[rows], self.half_square[rows]
-            residual = self.residual(codes, rows)
+            residual, values = self._evaluated(codes, rows)
             q = residual @ self.dictionary.D.T
-            square = np.einsum("ij,ij->i", residual, residual)
-            objective += float(np.sum(0.5 * square + self.penalty_values(codes)))
+            objective += float(values.sum())
             if self.has_gap:
-                gap = np.maximum(self.gaps(codes, residual, q, half), 0.0)
+                gap = np.maximum(self.gaps(codes, residual, q, values), 0.0)
                 relative[rows] = self._relative(gap, half)
             else:
                 relative[rows] = self.violations(codes, q, 2.0 * half)
