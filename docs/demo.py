@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sklearn.base import is_classifier
-from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_sample_images
 from sklearn.linear_model import LassoCV, RidgeCV
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -34,15 +34,18 @@ from statsmodels.datasets import fair
 
 from estimand import (
     Lasso,
+    LqDictionaryLearning,
     PenalizedLogisticRegression,
     PenalizedRegressor,
+    PenalizedSparseCoder,
     PrestoClassifierCV,
     ProportionalOddsClassifier,
     SeparateLogitClassifier,
     list_solvers,
 )
+from estimand.datasets import extract_whitened_patches
 from estimand.exceptions import BackendUnavailableError, UnsupportedProblemError
-from estimand.metrics import rare_log_loss
+from estimand.metrics import mean_active, rare_log_loss, reconstruction_error
 from estimand.penalties import MCP
 from estimand.solvers import Solution, resolve_solver
 from estimand.solvers.lasso import LassoProblem
@@ -174,6 +177,34 @@ def rare_events(advance: Callable[[], None]) -> Table:
         used = f"{np.unique(model.coef_[model.coef_ != 0]).size}/{model.coef_.size}"
         certificate = model.solution_.certificate
         table.add_row(name, f"{loss:.4f}", used, certificate.kind, f"{certificate.relative:.0e}", f"{seconds:.2f}")
+        advance()
+    return table
+
+
+def sparse_codes(advance: Callable[[], None]) -> Table:
+    """Learn dictionaries of photographs with three penalties, and code patches that they were not learned from."""
+    X = extract_whitened_patches(load_sample_images().images, 6000, size=8, random_state=0)
+    X, X_test = X[:5000], X[5000:]
+    table = Table(
+        title="Photographs: 1000 patches of 8 x 8 coded in dictionaries of 128 atoms, learned from 5000 others",
+        title_justify="left",
+        caption="The value is that of the worst patch. A fixed point is one that no single atom can improve.",
+        caption_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("penalty", "atoms a patch", "relative error", "proof", "value", "seconds"):
+        table.add_column(column, justify="left" if column in ("penalty", "proof") else "right", no_wrap=True)
+    for penalty, alpha in (("l1", 0.2), ("lq", 0.12), ("l0", 0.06)):
+        start = time.perf_counter()
+        model = LqDictionaryLearning(128, penalty=penalty, alpha=alpha, max_iter=3, tol=0, random_state=0).fit(X)
+        solution = PenalizedSparseCoder(model.components_, penalty=penalty, alpha=alpha).encode(X_test)
+        seconds, certificate = time.perf_counter() - start, solution.certificate
+        error = reconstruction_error(X_test, solution.x, model.components_, relative=True)
+        value = f"{certificate.relative:.0e}"
+        table.add_row(
+            penalty, f"{mean_active(solution.x):.1f}", f"{error:.3f}", certificate.kind, value, f"{seconds:.2f}"
+        )
         advance()
     return table
 
@@ -320,11 +351,13 @@ def main() -> None:
         alphas, coefficients = path(problem, task("Coefficient path", 1))
         others = other_estimators(task("Other estimators", 3))
         rare = rare_events(task("Rare events", 3))
+        codes = sparse_codes(task("Sparse codes", 3))
 
     console.print(predictions, "")
     console.print(backends, "")
     console.print(others, "")
     console.print(rare, "")
+    console.print(codes, "")
     file = output / "lasso.png"
     names = pipeline[0].get_feature_names_out(diabetes.feature_names)
     draw(alphas, coefficients, names, problem.alpha, runs, file)
