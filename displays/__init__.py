@@ -1,6 +1,17 @@
 """Pictures of what was fitted, in the manner of scikit-learn's displays; matplotlib is imported when they are drawn."""
 
 from .coefficient_path import CoefficientPathDisplay
+from .dictionary import DictionaryDisplay, GaborDisplay
+from .objective_history import ObjectiveHistoryDisplay
 from .presto import PrestoDisplay
+from .sparse_coding import AtomUsageDisplay, SparsityErrorDisplay
 
-__all__ = ["CoefficientPathDisplay", "PrestoDisplay"]
+__all__ = [
+    "AtomUsageDisplay",
+    "CoefficientPathDisplay",
+    "DictionaryDisplay",
+    "GaborDisplay",
+    "ObjectiveHistoryDisplay",
+    "PrestoDisplay",
+    "SparsityErrorDisplay",
+]

@@ -242,7 +242,10 @@ class PrestoDisplay:
         if boundaries and last:
             self.lines_.append(self.rare_line_)
         self.ax_.set(xlabel=self.feature_name, ylabel="probability", xlim=(self.values.min(), self.values.max()))
-        self.ax_.set_ylim(*((-0.02, 1.02) if boundaries else (0, None)))
+        if boundaries:
+            self.ax_.set_ylim(-0.02, 1.02)
+        else:
+            self.ax_.set_ylim(0, None, auto=True)  # a second model on these axes may need more room
         legend(self.ax_, self.ax_.get_legend_handles_labels()[0])
         return self
 

@@ -36,8 +36,8 @@ def image_of(codes, atoms):
 
 
 # %%
-# One dictionary a penalty, learned from 8000 of the noisy patches. The strengths are the best of three tried for each, in
-# thresholds of so many standard deviations of the noise.
+# One dictionary a penalty, learned from 8000 of the noisy patches. The strengths are the best of three tried for each,
+# in thresholds of so many standard deviations of the noise.
 
 penalties = {
     "l1": {"penalty": "l1", "alpha": 1.3 * SIGMA},

@@ -73,42 +73,41 @@ def encode(
     """
     n, rows = X.shape[0], max(1, _BLOCK // n_atoms)
     codes: Any = [] if csr else np.empty((n, n_atoms), dtype=X.dtype)
-    solutions: list[Solution[FloatArray]] = []
+    solutions: list[Solution[Any]] = []
     for first in range(0, n, rows):
         block = np.ascontiguousarray(X[first : first + rows], dtype=np.float64)
         block = block if mean is None else block - mean
-        found = _encode_block(solver, state, block, tol)
-        part = np.zeros((block.shape[0], n_atoms))
-        for chosen, factor, solution in found:
-            part[chosen] = solution.x / factor
+        part, found = _encode_block(solver, state, block, n_atoms, tol)
         if csr:
-            codes.append(sparse.csr_array(part.astype(X.dtype)))
+            codes.append(sparse.csr_array(part).astype(X.dtype))
         else:
             codes[first : first + rows] = part
-        solutions += [solution.compact() for _, _, solution in found]
+        solutions += [replace(solution.compact(), x=None) for solution in found]
     return _merged(sparse.vstack(codes, format="csr") if csr else codes, solutions)
 
 
 def _encode_block(
-    solver: Solver[Any, FloatArray], state: Statement, X: FloatArray, tol: float
-) -> list[tuple[Any, float, Solution[FloatArray]]]:
-    """Return solutions for some of the signals each, which these are, and by what the signals were multiplied."""
+    solver: Solver[Any, FloatArray], state: Statement, X: FloatArray, n_atoms: int, tol: float
+) -> tuple[FloatArray, list[Solution[Any]]]:
+    """Return the codes of all signals, and the solutions that they come from."""
     far = extreme(X)
     if not far.any():
-        return [(slice(None), 1.0, solver.solve(state(X, 1.0), tol=tol))]
-    near = np.flatnonzero(~far)
-    found: list[tuple[Any, float, Solution[FloatArray]]] = []
+        solution = solver.solve(state(X, 1.0), tol=tol)
+        return solution.x, [solution]
+    codes, found, near = np.zeros((X.shape[0], n_atoms)), [], np.flatnonzero(~far)
     if near.size:
-        found.append((near, 1.0, solver.solve(state(X[near], 1.0), tol=tol)))
+        found.append(solver.solve(state(X[near], 1.0), tol=tol))
+        codes[near] = found[-1].x
     for i in np.flatnonzero(far):
         exponent = -int(np.frexp(np.abs(X[i]).max())[1])
         signal = np.ldexp(X[i : i + 1], exponent)
         factor = float(np.ldexp(1.0, max(min(exponent, 1022), -1022)))
-        found.append(([i], factor, solver.solve(state(signal, factor), tol=tol)))
-    return found
+        found.append(solver.solve(state(signal, factor), tol=tol))
+        codes[i] = found[-1].x / factor
+    return codes, found
 
 
-def _merged(codes: Any, solutions: Sequence[Solution[FloatArray]]) -> Solution[Any]:
+def _merged(codes: Any, solutions: Sequence[Solution[Any]]) -> Solution[Any]:
     """Return one solution for the signals of several, with the certificate of the worst."""
     worst = max(solutions, key=lambda solution: solution.certificate.relative)
     return replace(

@@ -1,0 +1,520 @@
+"""Dictionaries of image patches: their atoms, and the shapes of the Gabor functions fitted to them."""
+
+from __future__ import annotations
+
+from math import ceil, isqrt
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ..metrics import GaborFit, fit_gabor
+from ._axes import axes_or_new
+
+__all__ = ["DictionaryDisplay", "GaborDisplay", "active_share", "fitted_model"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_ORDERS = ("usage", "index", None)
+_SCALES = ("atom", "common")
+#: Atoms are drawn between -1 and 1, so that this takes the colour that is kept for larger values.
+_SEPARATOR = 2.0
+_PARAMETERS = ("n_x", "n_y", "frequency", "r_squared")
+#: Areas of markers in square points, at the frequencies 0 and 0.5.
+_AREAS = (8.0, 80.0)
+
+
+class DictionaryDisplay:
+    """Mosaic of atoms that are image patches, in grey: 0 is the middle, and signs of either kind are alike.
+
+    :meth:`from_estimator` draws what a model has learned, the atoms that it uses most first.
+
+    Parameters
+    ----------
+    components : array-like of shape (n_atoms, height * width) or (n_atoms, 2 * height * width)
+        The atoms, the rows of an image one after the other. Of atoms that are twice as long, for signals split into
+        their positive and their negative parts, the difference of the halves is drawn. Pixels that are not finite are
+        drawn in red.
+    image_shape : tuple of two int or None, default=None
+        Height and width of the atoms, in pixels. None: those of a square.
+    indices : array-like of int or None, default=None
+        Numbers of the atoms to draw, in this order. None: all of them as they come.
+
+    Attributes
+    ----------
+    images : ndarray of shape (n_atoms, height, width)
+        The atoms as images.
+    image_ : matplotlib AxesImage
+        The mosaic, after :meth:`plot`.
+    ax_ : matplotlib Axes
+        Where it was drawn.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+
+    Raises
+    ------
+    ValueError
+        If `components` is empty or not of two dimensions, `image_shape` is not that of the atoms or cannot be told, or
+        there are no such atoms as `indices` names.
+
+    See Also
+    --------
+    GaborDisplay : Shapes of the Gabor functions fitted to the atoms.
+    AtomUsageDisplay : Shares of signals that use them.
+
+    Examples
+    --------
+    >>> from estimand.datasets import make_bars
+    >>> from estimand.displays import DictionaryDisplay
+    >>> bars = make_bars(10, size=4).components
+    >>> display = DictionaryDisplay(bars, indices=[7, 6, 5])
+    >>> display.images.shape, display.image_shape
+    ((8, 4, 4), (4, 4))
+
+    ``display.plot()`` draws it, and ``DictionaryDisplay.from_estimator(model)`` does both for a fitted model.
+    """
+
+    components: FloatArray
+    images: FloatArray
+    image_shape: tuple[int, int]
+    indices: npt.NDArray[np.intp]
+    image_: Any
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        components: npt.ArrayLike,
+        image_shape: tuple[int, int] | None = None,
+        *,
+        indices: npt.ArrayLike | None = None,
+    ) -> None:
+        self.components = np.asarray(components, dtype=np.float64)
+        self.images = _images(self.components, image_shape)
+        self.image_shape = (self.images.shape[1], self.images.shape[2])
+        self.indices = _indices(indices, len(self.images))
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        order: str | None = None,
+        max_atoms: int | None = 400,
+        n_columns: int | None = None,
+        scale: str = "atom",
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> DictionaryDisplay:
+        """Draw the atoms of a fitted model.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted model with ``components_``, a pipeline that ends in one, or a search over one. A pipeline's atoms
+            are those of its last step.
+        X : array-like of shape (n_samples, n_features) or None, default=None
+            Signals, the codes of which tell how often the atoms are used. None: the model's ``usage_`` does.
+        image_shape : tuple of two int or None, default=None
+            Height and width of the atoms, in pixels. None: those of a square.
+        order : {"usage", "index"} or None, default=None
+            Whether the atoms that most signals use come first, or atoms stand as they do in the dictionary. None: by
+            usage where it is known.
+        max_atoms : int or None, default=400
+            How many atoms are drawn at most, the first ones. None: all of them.
+        n_columns : int or None, default=None
+            Atoms in a row, see :meth:`plot`.
+        scale : {"atom", "common"}, default="atom"
+            What white and black stand for, see :meth:`plot`.
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None: a new figure.
+        name : str or None, default=None
+            Title of the axes.
+        **kwargs : dict
+            Passed to ``ax.imshow``.
+
+        Returns
+        -------
+        display : DictionaryDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` has no ``components_``, nor does it hold a model that has.
+        ValueError
+            If a parameter is none of those allowed, the usage is not known, or shapes do not match.
+        sklearn.exceptions.NotFittedError
+            If the model is not fitted.
+        """
+        if order not in _ORDERS:
+            raise ValueError(f"order={order!r} must be 'usage', 'index' or None.")
+        if max_atoms is not None:
+            _check_count("max_atoms", max_atoms)
+        model = fitted_model(estimator, "components_")
+        components = np.asarray(model.components_, dtype=np.float64)
+        usage = None
+        if order != "index":
+            usage = getattr(model, "usage_", None) if X is None else active_share(estimator.transform(X))
+        if order == "usage" and usage is None:
+            raise ValueError("order='usage' needs X, signals to encode: the model has no usage_.")
+        indices = np.arange(len(components)) if usage is None else np.argsort(-np.asarray(usage), kind="stable")
+        images = _images(components, image_shape, getattr(model, "split_sign", None))
+        display = cls(components, (images.shape[1], images.shape[2]), indices=indices[:max_atoms])
+        return display.plot(ax, n_columns=n_columns, scale=scale, name=name, **kwargs)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        n_columns: int | None = None,
+        scale: str = "atom",
+        name: str | None = None,
+        cmap: Any = "gray",
+        **kwargs: Any,
+    ) -> DictionaryDisplay:
+        """Draw the mosaic, row by row.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None: a new figure.
+        n_columns : int or None, default=None
+            Atoms in a row, at least 1. None: as many as make the mosaic about square.
+        scale : {"atom", "common"}, default="atom"
+            Whether white and black stand for plus and minus the largest absolute value of each atom, or of all atoms
+            that are drawn.
+        name : str or None, default=None
+            Title of the axes.
+        cmap : str or matplotlib Colormap, default="gray"
+            Colours from the most negative to the most positive value.
+        **kwargs : dict
+            Passed to ``ax.imshow``.
+
+        Returns
+        -------
+        display : DictionaryDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `n_columns` or `scale` is none of those allowed.
+        """
+        if scale not in _SCALES:
+            raise ValueError(f"scale={scale!r} must be 'atom' or 'common'.")
+        if n_columns is not None:
+            _check_count("n_columns", n_columns)
+        self.ax_ = axes_or_new(ax, type(self).__name__)
+        self.figure_ = self.ax_.figure
+        import matplotlib as mpl
+
+        colours = mpl.colormaps.get_cmap(cmap).with_extremes(bad="tab:red", over="white")
+        # Colours rather than numbers are resampled: a mean of an atom and a separator would be a value of neither.
+        style = {"interpolation": "antialiased", "interpolation_stage": "rgba", "vmin": -1, "vmax": 1}
+        self.image_ = self.ax_.imshow(self._mosaic(n_columns, scale), **{**style, "cmap": colours, **kwargs})
+        self.ax_.set(xticks=[], yticks=[])
+        self.ax_.spines[:].set_visible(False)
+        if self.indices.size < len(self.images):
+            self.ax_.set_xlabel(f"{self.indices.size} of {len(self.images)} atoms")
+        if name is not None:
+            self.ax_.set_title(name)
+        return self
+
+    def _mosaic(self, n_columns: int | None, scale: str) -> FloatArray:
+        """Return the scaled atoms side by side, a pixel apart."""
+        images = np.where(np.isfinite(self.images), self.images, np.nan)[self.indices]
+        sizes = np.nan_to_num(np.abs(images)).max(axis=(1, 2), keepdims=True)
+        if scale == "common":
+            sizes = np.full_like(sizes, sizes.max())
+        images = images / np.where(sizes > 0, sizes, 1.0)
+        n_atoms, height, width = images.shape
+        columns = ceil(np.sqrt(n_atoms * (height + 1) / (width + 1))) if n_columns is None else int(n_columns)
+        columns = min(columns, n_atoms)
+        rows = -(-n_atoms // columns)
+        tiles = np.full((rows * columns, height + 1, width + 1), _SEPARATOR)
+        tiles[:n_atoms, :height, :width] = images
+        mosaic = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
+        return mosaic.reshape(rows * (height + 1), columns * (width + 1))[:-1, :-1]
+
+
+class GaborDisplay:
+    """Widths of the Gabor functions fitted to atoms, in cycles: across the stripes against along them.
+
+    Near the origin lie blobs, far to the right atoms of many stripes, far up those of long ones. :meth:`from_estimator`
+    fits the functions to what a model has learned.
+
+    Parameters
+    ----------
+    fit : GaborFit
+        What :func:`estimand.metrics.fit_gabor` returns, or another object with vectors ``n_x``, ``n_y``, ``frequency``
+        and ``r_squared``.
+    threshold : float, default=0.7
+        The share of its variance that the function has to explain of an atom for it to be drawn.
+
+    Attributes
+    ----------
+    shown : ndarray of bool, of shape (n_atoms,)
+        Which atoms are drawn.
+    points_ : matplotlib PathCollection
+        The atoms drawn, after :meth:`plot`: the larger, the higher the frequency.
+    text_ : matplotlib Text
+        Their share of all atoms.
+    colorbar_ : matplotlib Colorbar or None
+        Colours of the shares explained; None where another colour was given.
+    ax_ : matplotlib Axes
+        Where they were drawn.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+
+    Raises
+    ------
+    TypeError
+        If `fit` lacks one of the vectors.
+    ValueError
+        If they are not vectors of the same length, or `threshold` is not a number up to 1.
+
+    See Also
+    --------
+    DictionaryDisplay : The atoms themselves.
+
+    References
+    ----------
+    D. Ringach, "Spatial structure and symmetry of simple-cell receptive fields in macaque primary visual cortex", J.
+    Neurophysiology 88 (2002).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from estimand.displays import GaborDisplay
+    >>> from estimand.metrics import fit_gabor
+    >>> y, x = np.mgrid[:12, :12]
+    >>> atom = np.exp(-((x - 5) ** 2 + (y - 6) ** 2) / 8) * np.cos(0.4 * np.pi * (x - 5))
+    >>> noise = np.random.default_rng(0).standard_normal(atom.shape)
+    >>> display = GaborDisplay(fit_gabor([atom.ravel(), noise.ravel()], (12, 12)))
+    >>> display.shown
+    array([ True, False])
+
+    ``display.plot()`` draws it, and ``GaborDisplay.from_estimator(model)`` does all of this for a fitted model.
+    """
+
+    fit: Any
+    threshold: float
+    shown: npt.NDArray[np.bool_]
+    points_: Any
+    text_: Any
+    colorbar_: Any
+    ax_: Any
+    figure_: Any
+
+    def __init__(self, fit: GaborFit | Any, *, threshold: float = 0.7) -> None:
+        missing = [key for key in _PARAMETERS if not hasattr(fit, key)]
+        if missing:
+            raise TypeError(f"fit must be a GaborFit, got {type(fit).__name__}, which has no {', '.join(missing)}.")
+        if not (isinstance(threshold, Real) and threshold <= 1):
+            raise ValueError(f"threshold={threshold!r} must be a number of at most 1.")
+        vectors = {key: np.asarray(getattr(fit, key), dtype=np.float64) for key in _PARAMETERS}
+        shape = vectors["n_x"].shape
+        for key, vector in vectors.items():
+            if vector.ndim != 1 or vector.size == 0 or vector.shape != shape:
+                raise ValueError(
+                    f"fit.{key} has shape {vector.shape} and fit.n_x {shape}: they must be vectors of the same length, "
+                    "with at least one atom."
+                )
+        self.fit, self.threshold = fit, float(threshold)
+        self.shown = (vectors["r_squared"] >= threshold) & np.isfinite(list(vectors.values())).all(axis=0)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        threshold: float = 0.7,
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> GaborDisplay:
+        """Fit Gabor functions to the atoms of a fitted model, and draw their widths.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted model with ``components_``, a pipeline that ends in one, or a search over one. A pipeline's atoms
+            are those of its last step. An atom that is not finite counts as one that no function fits.
+        image_shape : tuple of two int or None, default=None
+            Height and width of the atoms, in pixels. None: those of a square.
+        threshold : float, default=0.7
+            The share of its variance that the function has to explain of an atom for it to be drawn.
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None: a new figure.
+        name : str or None, default=None
+            Title of the axes.
+        **kwargs : dict
+            Passed to ``ax.scatter``.
+
+        Returns
+        -------
+        display : GaborDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` has no ``components_``, nor does it hold a model that has.
+        ValueError
+            If shapes do not match, or `threshold` is not a number up to 1.
+        sklearn.exceptions.NotFittedError
+            If the model is not fitted.
+        """
+        model = fitted_model(estimator, "components_")
+        components = np.asarray(model.components_, dtype=np.float64)
+        images = _images(components, image_shape, getattr(model, "split_sign", None))
+        finite = np.isfinite(images).all(axis=(1, 2), keepdims=True)
+        atoms = np.where(finite, images, 0.0).reshape(len(images), -1)
+        display = cls(fit_gabor(atoms, (images.shape[1], images.shape[2])), threshold=threshold)
+        return display.plot(ax, name=name, **kwargs)
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> GaborDisplay:
+        """Draw the widths.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None: a new figure.
+        name : str or None, default=None
+            Title of the axes.
+        **kwargs : dict
+            Passed to ``ax.scatter``, such as ``color``, which takes the place of the shares explained, or ``s``.
+
+        Returns
+        -------
+        display : GaborDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        self.ax_ = axes_or_new(ax, type(self).__name__)
+        self.figure_ = self.ax_.figure
+        n_x, n_y, frequency, r_squared = (np.asarray(getattr(self.fit, key))[self.shown] for key in _PARAMETERS)
+        areas = _AREAS[0] + (_AREAS[1] - _AREAS[0]) * frequency / 0.5
+        style: dict[str, Any] = {"s": areas, "linewidths": 0, "alpha": 0.8}
+        plain = not {"c", "color", "facecolor", "facecolors"}.isdisjoint(kwargs)
+        if not plain:
+            style |= {"c": r_squared, "vmin": min(self.threshold, 0.999), "vmax": 1.0, "cmap": "viridis"}
+        self.ax_.axline((0, 0), slope=1, color="0.7", linewidth=0.8, zorder=0.5)
+        self.points_ = self.ax_.scatter(n_x, n_y, **{**style, **kwargs})
+        self.colorbar_ = None if plain else self.figure_.colorbar(self.points_, ax=self.ax_, label="R²")
+        n_shown, n_atoms = int(self.shown.sum()), self.shown.size
+        share = f"{n_shown} of {n_atoms} atoms ({100 * n_shown / n_atoms:.0f}%) with R² ≥ {self.threshold:g}"
+        self.text_ = self.ax_.text(1, 1.02, share, transform=self.ax_.transAxes, ha="right", va="bottom")
+        self.ax_.set(xlabel="$n_x$: width across the stripes, in cycles", ylabel="$n_y$: width along them, in cycles")
+        if name is not None:
+            self.ax_.set_title(name, loc="left")
+        return self
+
+
+def fitted_model(estimator: Any, attribute: str, *, hint: str = "") -> Any:
+    """Return the fitted model within pipelines and searches that has this attribute.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    """
+    model = estimator
+    while not hasattr(model, attribute):
+        if isinstance(model, Pipeline):
+            model = model.steps[-1][1]
+        elif hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        else:
+            if hasattr(model, "fit"):
+                check_is_fitted(model)
+            raise TypeError(
+                f"estimator must be a fitted model with {attribute}, a pipeline that ends in one, or a fitted search "
+                f"over one, got {type(estimator).__name__}.{hint}"
+            )
+    return model
+
+
+def active_share(codes: Any) -> FloatArray:
+    """Return the share of signals whose code uses each atom."""
+    values = codes if sparse.issparse(codes) else np.asarray(codes)
+    return np.asarray((values != 0).mean(axis=0), dtype=np.float64).ravel()
+
+
+def _check_count(name: str, count: int) -> None:
+    if not (isinstance(count, Integral) and count >= 1):
+        raise ValueError(f"{name}={count!r} must be an integer of at least 1, or None.")
+
+
+def _images(components: FloatArray, shape: tuple[int, int] | None, split: bool | None = None) -> FloatArray:
+    """Return atoms as images of shape (n_atoms, height, width); `split` tells whether signals are, None that it may be.
+
+    Raises
+    ------
+    ValueError
+        If they have no such shape.
+    """
+    if components.ndim != 2 or components.size == 0:
+        raise ValueError(f"components has shape {components.shape}, it must be (n_atoms, height * width), not empty.")
+    n_features = components.shape[1]
+    height, width = _square(n_features, split) if shape is None else _sides(shape)
+    n_pixels = height * width
+    if n_features != n_pixels and (split is False or n_features != 2 * n_pixels):
+        raise ValueError(
+            f"image_shape={shape!r} makes {n_pixels} pixels, but components has {n_features} columns: it must have as "
+            "many, or twice as many for signals split by sign."
+        )
+    atoms = components if n_features == n_pixels else components[:, :n_pixels] - components[:, n_pixels:]
+    return np.asarray(atoms.reshape(-1, height, width))
+
+
+def _square(n_features: int, split: bool | None) -> tuple[int, int]:
+    """Return the shape of a square of all features or of half of them."""
+    for twice in (False, True) if split is None else (split,):
+        n_pixels = n_features // 2 if twice else n_features
+        side = isqrt(n_pixels)
+        if side**2 == n_pixels and n_features == n_pixels * (2 if twice else 1):
+            return side, side
+    of_them = {None: ", or half of them,", True: ", or rather half of them,", False: ""}[split]
+    raise ValueError(
+        f"image_shape=None is that of a square, which {n_features} features{of_them} do not make: give (height, width)."
+    )
+
+
+def _sides(shape: Any) -> tuple[int, int]:
+    sides: tuple[int, ...] = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if len(sides) != 2 or not all(isinstance(side, Integral) and side >= 1 for side in sides):
+        raise ValueError(f"image_shape={shape!r} must be two positive integers, the height and the width of the atoms.")
+    return int(sides[0]), int(sides[1])
+
+
+def _indices(indices: npt.ArrayLike | None, n_atoms: int) -> npt.NDArray[np.intp]:
+    if indices is None:
+        return np.arange(n_atoms)
+    numbers = np.asarray(indices)
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
+        raise ValueError(f"indices={numbers.tolist()} must be a vector of integers, one or more.")
+    if numbers.min() < 0 or numbers.max() >= n_atoms:
+        raise ValueError(f"indices={numbers.tolist()} must lie in [0, {n_atoms - 1}], the atoms of components.")
+    return numbers.astype(np.intp)
