@@ -23,6 +23,8 @@ cdef double JUMP = 1e-3
 #: Decreases of the objective below this fraction of ||x||^2 are rounding errors.
 cdef double ROUNDING = 1e-14
 cdef double SMALLEST_TOL = 1e-17
+#: A Newton step to codes beyond so many lengths of the signal follows a direction that its error does not see.
+cdef double REACH = 100.0
 cdef int ONE = 1
 
 ctypedef struct Dictionary:
@@ -49,6 +51,8 @@ ctypedef struct Scratch:
     double* old
     double* step
     double* change
+    double reach
+    double rounding
     int* chosen
     int* support
 
@@ -158,6 +162,10 @@ cdef inline bint newton_step(Dictionary* atoms, Scratch* work, int m, bint anywh
             t, first = -work.w[a] / d, i
     if t == INFINITY:
         return False
+    for i in range(size):
+        a = work.support[i]
+        if atoms.norm[work.chosen[a]] * fabs(work.w[a] + t * work.step[i]) > work.reach:
+            return False
     for b in range(m):
         work.change[b] = 0.0
     for i in range(size):
@@ -171,7 +179,7 @@ cdef inline bint newton_step(Dictionary* atoms, Scratch* work, int m, bint anywh
         fall += d * (work.q[a] - 0.5 * work.change[a])
         fall += value(rule.code, rule.alpha, rule.p1, rule.p2, fabs(work.w[a]))
         fall -= value(rule.code, rule.alpha, rule.p1, rule.p2, fabs(z))
-    if not fall > 0.0:
+    if not fall > work.rounding:
         return False
     for i in range(size):
         a = work.support[i]
@@ -273,6 +281,7 @@ cdef int encode_one(
     cdef bint fresh = True, moved
     if square == 0.0:
         return 0
+    work.reach, work.rounding = REACH * scale, 0.01 * rounding
     while True:
         worst = 0.0
         for j in range(K):
@@ -356,7 +365,7 @@ def encode(
     cdef int n = <int> codes.shape[0], K = <int> codes.shape[1], i, j
     cdef Limits limits = Limits(tol, gap_tol, fraction, largest, max_rounds)
     cdef Dictionary atoms = Dictionary(&gram[0, 0], &norm[0], &threshold[0], NULL, K)
-    cdef Scratch work = Scratch(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+    cdef Scratch work = Scratch(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0.0, 0.0, NULL, NULL)
     atoms.rule = <Rule*> malloc(K * sizeof(Rule))
     try:
         if atoms.rule == NULL or not allocate(&work, K, largest):

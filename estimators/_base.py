@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..solvers import Problem, Solution, Solver, Start, resolve_solver
 
-__all__ = ["SolverMixin", "fit_or_nothing", "report"]
+__all__ = ["SolverMixin", "fit_or_nothing", "refuse_parameters_of_names", "report"]
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -55,6 +55,23 @@ def forget(estimator: BaseEstimator) -> None:
     """Remove all fitted attributes."""
     for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
         delattr(estimator, name)
+
+
+def refuse_parameters_of_names(penalty: Any, params: Mapping[str, Any]) -> None:
+    """Say what to do about parameters ``penalty__...`` where the penalty is, or becomes, a name.
+
+    Raises
+    ------
+    ValueError
+        If there are any.
+    """
+    penalty = params.get("penalty", penalty)
+    nested = sorted(name for name in params if name.startswith("penalty__"))
+    if nested and isinstance(penalty, str):
+        raise ValueError(
+            f"{nested[0]}={params[nested[0]]!r}: penalty={penalty!r} is a name and has no parameters: pass an "
+            f"object, such as penalty=make_penalty({penalty!r})."
+        )
 
 
 class SolverMixin(BaseEstimator):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval
 from ..penalties import Penalty, make_penalty
 from ..solvers import Solver
 from ..solvers.penalized_least_squares import PenalizedLeastSquaresProblem
-from ._base import fit_or_nothing, report
+from ._base import fit_or_nothing, refuse_parameters_of_names, report
 from ._least_squares import LeastSquaresRegressor
 from ._linear import LinearData, penalty_weights, validate_linear_data
 
@@ -148,13 +148,7 @@ class PenalizedRegressor(LeastSquaresRegressor):
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters, with a word of help for parameters of a penalty that was given by name."""
-        penalty = params.get("penalty", self.penalty)
-        nested = sorted(name for name in params if name.startswith("penalty__"))
-        if nested and isinstance(penalty, str):
-            raise ValueError(
-                f"{nested[0]}={params[nested[0]]!r}: penalty={penalty!r} is a name and has no parameters: pass an "
-                f"object, such as penalty=make_penalty({penalty!r})."
-            )
+        refuse_parameters_of_names(self.penalty, params)
         return super().set_params(**params)
 
     @fit_or_nothing

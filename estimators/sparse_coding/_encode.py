@@ -12,6 +12,7 @@ from scipy import sparse
 
 from ...penalties import Penalty
 from ...solvers import Problem, Solution, Solver
+from ...solvers.certificate import changed
 from ...solvers.sparse_coding import SparseCodingProblem
 from ...solvers.sparse_coding.atoms import Atoms
 from ._scaling import extreme, rescaled
@@ -22,6 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Numbers in the codes of a block.
 _BLOCK = 2**22
+_RANGE = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
 
 #: States the problem of some signals in units of which there are `factor` in one of theirs, and the penalty along.
 Statement = Callable[[FloatArray, float], Problem[FloatArray]]
@@ -78,6 +80,8 @@ def encode(
         block = np.ascontiguousarray(X[first : first + rows], dtype=np.float64)
         block = block if mean is None else block - mean
         part, found = _encode_block(solver, state, block, n_atoms, tol)
+        if any(solution.status == "interrupted" for solution in found):
+            raise KeyboardInterrupt
         if csr:
             codes.append(sparse.csr_array(part).astype(X.dtype))
         else:
@@ -99,21 +103,33 @@ def _encode_block(
         found.append(solver.solve(state(X[near], 1.0), tol=tol))
         codes[near] = found[-1].x
     for i in np.flatnonzero(far):
-        exponent = -int(np.frexp(np.abs(X[i]).max())[1])
-        signal = np.ldexp(X[i : i + 1], exponent)
-        factor = float(np.ldexp(1.0, max(min(exponent, 1022), -1022)))
-        found.append(solver.solve(state(signal, factor), tol=tol))
-        codes[i] = found[-1].x / factor
+        exponent = min(max(-int(np.frexp(np.abs(X[i]).max())[1]), -1022), 1022)
+        factor = float(np.ldexp(1.0, exponent))
+        problem = state(np.ldexp(X[i : i + 1], exponent), factor)
+        solution = solver.solve(problem, tol=tol)
+        codes[i] = solution.x / factor
+        if "error_tol" not in problem.needs():  # there the objective is a number of atoms
+            solution = _in_units(solution, factor)
+        found.append(solution)
     return codes, found
+
+
+def _in_units(solution: Solution[FloatArray], factor: float) -> Solution[FloatArray]:
+    """Return the solution for a multiplied signal with the objective, and the gap, of the signal itself."""
+    objective, certificate = solution.objective / factor / factor, solution.certificate
+    if certificate.kind == "gap":
+        scale = float(np.clip(certificate.scale / factor / factor, *_RANGE))
+        certificate = changed(certificate, value=certificate.relative * scale, scale=scale, upper=objective)
+    return changed(solution, objective=objective, certificate=certificate)
 
 
 def _merged(codes: Any, solutions: Sequence[Solution[Any]]) -> Solution[Any]:
     """Return one solution for the signals of several, with the certificate of the worst."""
     worst = max(solutions, key=lambda solution: solution.certificate.relative)
-    return replace(
-        worst,
-        x=codes,
-        objective=float(np.sum([solution.objective for solution in solutions])),
-        n_iter=max(solution.n_iter for solution in solutions),
-        history=(),
-    )
+    objective = float(sum(solution.objective for solution in solutions))
+    certificate = worst.certificate
+    if certificate.kind == "gap":
+        scale = min(float(sum(solution.certificate.scale for solution in solutions)), _RANGE[1])
+        certificate = changed(certificate, value=certificate.relative * scale, scale=scale, upper=objective)
+    n_iter = max(solution.n_iter for solution in solutions)
+    return replace(worst, x=codes, certificate=certificate, objective=objective, n_iter=n_iter, history=())

@@ -40,5 +40,6 @@ def refitted(atoms: Atoms, X: npt.NDArray[Any], codes: Any, mean: FloatArray | N
         A = atoms.D[table.indices[first:last]].T
         fit = optimize.nnls(A, signal)[0] if positive else np.linalg.lstsq(A, signal)[0]
         values[first:last] = fit
-    fitted = sparse.csr_array((values, table.indices, table.indptr), shape=table.shape)
+    fitted = sparse.csr_array((values, table.indices.copy(), table.indptr.copy()), shape=table.shape)
+    fitted.eliminate_zeros()
     return fitted if sparse.issparse(codes) else fitted.toarray()

@@ -15,6 +15,8 @@ __all__ = ["extreme", "rescaled"]
 FloatArray = npt.NDArray[np.float64]
 
 _SMALLEST, _LARGEST = 1e-100, 1e100
+#: Strengths and scales out of this range act on signals of length 1 like its ends, whose squares float64 can hold.
+_WEAKEST, _STRONGEST = float(np.finfo(np.float64).tiny), 1e150
 
 
 def extreme(X: FloatArray) -> npt.NDArray[np.bool_]:
@@ -33,6 +35,7 @@ def rescaled(penalty: Penalty, factor: float) -> Penalty:
     """
     if isinstance(penalty, L1L2):
         l1, l2 = factor * penalty.alpha * penalty.l1_ratio, penalty.alpha * (1 - penalty.l1_ratio)
+        l1 = float(np.clip(l1, _WEAKEST, _STRONGEST))
         return L1L2(l1 + l2, l1 / (l1 + l2))
     values: dict[str, Any] = {}
     if isinstance(penalty, (L1, MCP, SCAD)):
@@ -44,15 +47,15 @@ def rescaled(penalty: Penalty, factor: float) -> Penalty:
     elif isinstance(penalty, LogSum):
         values.update(alpha=factor * (factor * penalty.alpha), eps=factor * penalty.eps)
     elif isinstance(penalty, Lq):
-        values["alpha"] = factor ** (2 - penalty.q) * penalty.alpha
+        with np.errstate(over="ignore"):  # a float of Python raises
+            values["alpha"] = np.float64(factor) ** (2 - penalty.q) * penalty.alpha
     else:
         raise ValueError(
             f"Signals are shorter than {_SMALLEST:g} or longer than {_LARGEST:g}, and nobody knows how "
             f"penalty={penalty!r} scales: bring X into that range."
         )
-    # A strength or scale beyond the range of float64 acts like the nearest number that is in it.
-    low, high = np.finfo(np.float64).tiny, np.finfo(np.float64).max
     scaled: Penalty = clone(penalty)
     return cast(
-        Penalty, scaled.set_params(**{name: float(np.clip(value, low, high)) for name, value in values.items()})
+        Penalty,
+        scaled.set_params(**{name: float(np.clip(value, _WEAKEST, _STRONGEST)) for name, value in values.items()}),
     )

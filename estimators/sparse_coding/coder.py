@@ -20,7 +20,7 @@ from ...penalties import Penalty, make_penalty
 from ...solvers import Solution, Solver
 from ...solvers.sparse_approximation import SparseApproximationProblem
 from ...solvers.sparse_coding.atoms import Atoms
-from .._base import SolverMixin, fit_or_nothing, report
+from .._base import SolverMixin, fit_or_nothing, refuse_parameters_of_names, report
 from ._encode import Statement, encode, penalised
 from ._refit import refitted
 
@@ -39,6 +39,13 @@ class CodingMixin(SolverMixin):
 
     _solver_options: tuple[str, ...] = ("max_iter", "time_limit", "verbose", "random_state", "n_jobs")
 
+    penalty: Penalty | str
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, with a word of help for parameters of a penalty that was given by name."""
+        refuse_parameters_of_names(self.penalty, params)
+        return super().set_params(**params)
+
     def _penalty(self, penalty: Penalty | str, alpha: float, q: float, gamma: float) -> Penalty:
         """Return the penalty that the constructor's parameters name, checked."""
         if isinstance(penalty, Penalty):
@@ -54,8 +61,7 @@ class CodingMixin(SolverMixin):
         self, state: Statement, X: npt.NDArray[Any], n_atoms: int, tol: float, mean: FloatArray | None, *, csr: bool
     ) -> Solution[Any]:
         """Return the codes of all signals, from the estimator's solver."""
-        first = np.ascontiguousarray(X[:1], dtype=np.float64)
-        solver, choice = self._resolve(state(first, 1.0))  # type: ignore[arg-type]
+        solver, choice = self._resolve(state(np.zeros((1, X.shape[1])), 1.0))
         if X.dtype == np.float32 and tol < _FLOAT32_TOL:
             warnings.warn(
                 f"tol={tol:g} is out of reach for codes that are rounded to float32: {_FLOAT32_TOL:g} is used.",
@@ -225,11 +231,17 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
             The coder.
         """
         atoms = self._atoms()
-        self._statement(atoms)
+        state = self._statement(atoms)
         X = validate_data(self, X, dtype=[np.float64, np.float32])
         self._check_width(X, atoms)
+        self._resolve(state(np.zeros((1, X.shape[1])), 1.0))  # refuses what no solver can do
+        vars(self).pop("mean_", None)
         if self.fit_intercept:
-            self.mean_ = X.mean(axis=0, dtype=np.float64)
+            with np.errstate(over="ignore"):
+                mean = X.mean(axis=0, dtype=np.float64)
+            if not np.all(np.isfinite(mean)):
+                raise ValueError("X holds numbers whose sum overflows: rescale it, or use fit_intercept=False.")
+            self.mean_ = mean
         return self
 
     def encode(self, X: Any) -> Solution[Any]:
@@ -255,7 +267,7 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         self._validate_params()
         atoms = self._atoms()
         state = self._statement(atoms)
-        fitted = hasattr(self, "n_features_in_") and "n_features_in_" in vars(self)
+        fitted = "n_features_in_" in vars(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False) if fitted else self._validated(X)
         self._check_width(X, atoms)
         mean = self.mean_ if self.fit_intercept else None
@@ -345,14 +357,13 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         return state
 
     def _atoms(self) -> Atoms:
-        D = check_array(self.dictionary, dtype=np.float64, input_name="dictionary")
         try:
-            return Atoms(D)
+            return Atoms(check_array(self.dictionary, dtype=np.float64))
         except ValueError as error:
             raise ValueError(f"dictionary: {error}") from error
 
     def _validated(self, X: Any) -> npt.NDArray[Any]:
-        return np.asarray(check_array(X, dtype=[np.float64, np.float32], estimator=self))
+        return np.asarray(check_array(X, dtype=[np.float64, np.float32], estimator=self, input_name="X"))
 
     @staticmethod
     def _check_width(X: npt.NDArray[Any], atoms: Atoms) -> None:

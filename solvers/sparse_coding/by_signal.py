@@ -60,7 +60,9 @@ class BySignal(Solver[SparseCodingProblem, FloatArray]):
             lasso = LassoProblem(A=A, y=signal, alpha=problem.penalty.alpha / d, positive=problem.positive)
             found = coder.solve(lasso, tol=_MARGIN * tol)
             x[i], n_iter = found.x, max(n_iter, found.n_iter)
-            stopped = found.status if found.status == "max_iter" else stopped
+            stopped = found.status if found.status in ("max_iter", "interrupted") else stopped
+            if stopped == "interrupted":
+                break
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
 
 

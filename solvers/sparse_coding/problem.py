@@ -109,7 +109,8 @@ class SparseCodingProblem(Problem[FloatArray]):
             raise ValueError(f"X has shape {self.X.shape}, but the atoms of D have {self.D.shape[1]} features.")
         if self.compiled is not None and not sum(self.compiled[1:2]) > 0:
             raise ValueError(
-                f"penalty={self.penalty!r} has strength 0, for which codes are not unique: use least squares instead."
+                f"penalty={self.penalty!r} has strength 0 at 0, so that no entry of a code would be 0: use "
+                "least squares instead."
             )
 
     @property

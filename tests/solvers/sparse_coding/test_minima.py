@@ -93,3 +93,13 @@ def test_at_equal_activity_l1_errs_more_than_penalties_nearer_to_l0():
         errors[penalty, q] = np.exp(np.interp(8, active, np.log(error)))
     for rival in list(strengths)[1:]:
         assert errors["l1", 0.5] >= 1.6 * errors[rival], errors
+
+
+def test_codes_do_not_run_away_along_directions_that_the_signal_does_not_see():
+    # Patches have mean 0, so that 512 atoms of 256 pixels have rank 255.
+    X, D = patches(1000, 16, 512, 0)
+    problem = SparseCodingProblem(X=X, D=D, penalty=L0(0.0177))
+    solution = get_solver("graduated", problem).solve(problem, tol=1e-6)
+    assert solution.converged
+    assert solution.n_iter < 100
+    assert np.all(np.abs(solution.x).max(axis=1) <= 100 * np.linalg.norm(X, axis=1))
