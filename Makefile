@@ -23,7 +23,7 @@ help:
 	@echo "make test-dist the sdist and the wheel built from it"
 	@echo "make lint      ruff, mypy, cython-lint"
 	@echo "make docs      the documentation, in docs/_build/html"
-	@echo "make bench     the benchmarks against other packages (PROBLEM=lasso or presto)"
+	@echo "make bench     the benchmarks against other packages (PROBLEM=lasso, presto, ...)"
 	@echo "make dist      an sdist, and a wheel built from it, in dist/"
 	@echo "make readme    the tables of README.md, after a new estimator or backend"
 	@echo "make clean     remove .venv and everything that was built"

@@ -18,13 +18,21 @@ cdef enum:
     REFRESHES = 3
     PATIENCE = 16
 
+#: What a Newton step does: it is not taken, it is taken, it ends where a coordinate is 0.
+cdef enum Outcome:
+    NOTHING
+    FULL
+    SMALLER
+
 #: A move of more than this fraction of the threshold counts as a jump between two minimisers.
 cdef double JUMP = 1e-3
 #: Decreases of the objective below this fraction of ||x||^2 are rounding errors.
 cdef double ROUNDING = 1e-14
 cdef double SMALLEST_TOL = 1e-17
-#: A Newton step to codes beyond so many lengths of the signal follows a direction that its error does not see.
-cdef double REACH = 100.0
+#: Squared pivots below this fraction of the squared length of the atom are rounding errors.
+cdef double DEPENDENT = 1e-12
+#: Falls of the objective below this fraction of the square of the distance moved are rounding errors.
+cdef double VAGUE = 1e-15
 cdef int ONE = 1
 
 ctypedef struct Dictionary:
@@ -51,8 +59,6 @@ ctypedef struct Scratch:
     double* old
     double* step
     double* change
-    double reach
-    double rounding
     int* chosen
     int* support
 
@@ -100,6 +106,7 @@ cdef inline double sweep_gathered(Dictionary* atoms, Scratch* work, int m, doubl
     cdef int a, j, sweep, wait = 0, pause = 1
     cdef double z, d, minus, change = 0.0
     cdef bint settled
+    cdef Outcome outcome
     for sweep in range(SWEEPS):
         change, settled = 0.0, True
         for a in range(m):
@@ -118,27 +125,32 @@ cdef inline double sweep_gathered(Dictionary* atoms, Scratch* work, int m, doubl
         if change <= tol:
             break
         if settled and sweep >= wait:
-            if not newton_step(atoms, work, m, sweep >= PATIENCE):
+            outcome = newton_step(atoms, work, m, sweep >= PATIENCE)
+            if outcome == NOTHING:
                 pause *= 4
                 wait = sweep + pause
+            # A sweep would wake the coordinate again, and the next step end where this one did.
+            while outcome == SMALLER and sweep >= PATIENCE:
+                outcome = newton_step(atoms, work, m, sweep >= PATIENCE)
     return change
 
 
-cdef inline bint newton_step(Dictionary* atoms, Scratch* work, int m, bint anywhere) noexcept nogil:
-    """Take a Newton step on the nonzero coordinates, up to the first that changes its sign; return if it lowers F.
+cdef inline Outcome newton_step(Dictionary* atoms, Scratch* work, int m, bint anywhere) noexcept nogil:
+    """Take a Newton step on the nonzero coordinates if it lowers F, up to the first that changes its sign, which is 0.
 
-    Where F is not convex there, and `anywhere` is true, it follows a direction along which F bends down, until a
-    coordinate is 0.
+    Where F is not strictly convex there, and `anywhere` is true, it goes along a direction in which F hardly bends, or
+    bends down: to the nearest zero of a coordinate if F does not rise on the way, as between two copies of an atom,
+    otherwise downhill.
     """
     cdef int a, b, i, size = 0, info, first = -1
-    cdef double d, t = 1.0, fall, z
+    cdef double d, t = 1.0, z, along = 0.0, curvature = 0.0
     cdef Rule* rule
     for a in range(m):
         if work.w[a] != 0.0:
             work.support[size] = a
             size += 1
     if size == 0:
-        return False
+        return NOTHING
     for i in range(size):
         a = work.support[i]
         rule, z = &atoms.rule[work.chosen[a]], fabs(work.w[a])
@@ -146,70 +158,95 @@ cdef inline bint newton_step(Dictionary* atoms, Scratch* work, int m, bint anywh
             work.factor[i * size + b] = work.gram[a * m + work.support[b]]
         work.factor[i * size + i] += bend(rule.code, rule.alpha, rule.p1, rule.p2, z)
         d = slope(rule.code, rule.alpha, rule.p1, rule.p2, z)
-        work.step[i] = work.change[i] = work.q[a] - (d if work.w[a] > 0.0 else -d)
+        work.step[i] = work.q[a] - (d if work.w[a] > 0.0 else -d)
     dpotrf("U", &size, work.factor, &size, &info)
-    if info != 0:
-        if not anywhere:
-            return False
-        bend_down(work, m, size, info - 1)
-        t = INFINITY
-    else:
+    for i in range(size if info == 0 else info - 1):
+        a = work.support[i]
+        if work.factor[i * size + i] * work.factor[i * size + i] < DEPENDENT * work.gram[a * m + a]:
+            info = i + 1
+            break
+    if info == 0:
         dtrsv("U", "T", "N", &size, work.factor, &size, work.step, &ONE)
         dtrsv("U", "N", "N", &size, work.factor, &size, work.step, &ONE)
-    for i in range(size):
-        a, d = work.support[i], work.step[i]
-        if d != 0.0 and (work.w[a] > 0.0) != (d > 0.0) and -work.w[a] / d < t:
-            t, first = -work.w[a] / d, i
-    if t == INFINITY:
-        return False
-    for i in range(size):
-        a = work.support[i]
-        if atoms.norm[work.chosen[a]] * fabs(work.w[a] + t * work.step[i]) > work.reach:
-            return False
+    elif anywhere:
+        along = bend_down(work, m, size, info - 1)
+        t = INFINITY
+    else:
+        return NOTHING
     for b in range(m):
         work.change[b] = 0.0
     for i in range(size):
-        a, d = work.support[i], t * work.step[i]
-        daxpy(&m, &d, work.gram + a * m, &ONE, work.change, &ONE)
-    fall = 0.0
+        a = work.support[i]
+        daxpy(&m, &work.step[i], work.gram + a * m, &ONE, work.change, &ONE)
+    if info != 0:
+        for i in range(size):
+            d = -work.w[work.support[i]] / work.step[i] if work.step[i] != 0.0 else INFINITY
+            if fabs(d) < fabs(t):
+                t, first = d, i
+        if move(atoms, work, m, size, t, first, -VAGUE):
+            return SMALLER
+        for i in range(size):
+            a = work.support[i]
+            rule, d = &atoms.rule[work.chosen[a]], work.step[i]
+            curvature += d * (work.change[a] + d * bend(rule.code, rule.alpha, rule.p1, rule.p2, fabs(work.w[a])))
+        # As far as the bend allows, or any distance.
+        t, first = (along / curvature if curvature > 0.0 else along * INFINITY), -1
+    for i in range(size):
+        d = -work.w[work.support[i]] / work.step[i] if work.step[i] != 0.0 else INFINITY
+        if (d > 0.0) == (t > 0.0) and fabs(d) < fabs(t):
+            t, first = d, i
+    if not fabs(t) < INFINITY or not move(atoms, work, m, size, t, first, VAGUE):
+        return NOTHING
+    return FULL if first < 0 else SMALLER
+
+
+cdef inline bint move(
+    Dictionary* atoms, Scratch* work, int m, int size, double t, int zero, double least
+) noexcept nogil:
+    """Add `t` times `step`, after which the coordinate `zero` is 0, if F falls by `least` of the squared distance.
+
+    `change` holds the product of the Gram matrix and the step.
+    """
+    cdef int a, b, i
+    cdef double d, z, fall = 0.0, length = 0.0
+    cdef Rule* rule
     for i in range(size):
         a = work.support[i]
         rule, d = &atoms.rule[work.chosen[a]], t * work.step[i]
-        z = 0.0 if i == first else work.w[a] + d
-        fall += d * (work.q[a] - 0.5 * work.change[a])
+        z = 0.0 if i == zero else work.w[a] + d
+        fall += d * (work.q[a] - 0.5 * t * work.change[a])
         fall += value(rule.code, rule.alpha, rule.p1, rule.p2, fabs(work.w[a]))
         fall -= value(rule.code, rule.alpha, rule.p1, rule.p2, fabs(z))
-    if not fall > work.rounding:
+        length += atoms.norm[work.chosen[a]] * fabs(d)
+    if not fall > least * length * length:
         return False
     for i in range(size):
         a = work.support[i]
-        work.w[a] = 0.0 if i == first else work.w[a] + t * work.step[i]
+        work.w[a] = 0.0 if i == zero else work.w[a] + t * work.step[i]
     for b in range(m):
-        work.q[b] -= work.change[b]
+        work.q[b] -= t * work.change[b]
     return True
 
 
-cdef inline void bend_down(Scratch* work, int m, int size, int pivot) noexcept nogil:
-    """Fill `step` with a direction of no positive curvature, downhill, where the factorisation failed at `pivot`.
+cdef inline double bend_down(Scratch* work, int m, int size, int pivot) noexcept nogil:
+    """Fill `step` with the direction in which F hardly bends, or bends down, where the factorisation failed at `pivot`.
 
-    `change` holds the negative gradient.
+    On entry it holds the negative gradient; return its product with the direction.
     """
     cdef int i, a = work.support[pivot]
-    cdef double along
-    for i in range(size):
-        work.step[i] = 0.0
+    cdef double along = work.step[pivot]
     for i in range(pivot):
+        work.change[i] = work.step[i]
         work.step[i] = -work.gram[a * m + work.support[i]]
     if pivot > 0:
         dtrsv("U", "T", "N", &pivot, work.factor, &size, work.step, &ONE)
         dtrsv("U", "N", "N", &pivot, work.factor, &size, work.step, &ONE)
-    work.step[pivot] = 1.0
-    along = 0.0
-    for i in range(pivot + 1):
+    for i in range(pivot):
         along += work.step[i] * work.change[i]
-    if along < 0.0:
-        for i in range(pivot + 1):
-            work.step[i] = -work.step[i]
+    work.step[pivot] = 1.0
+    for i in range(pivot + 1, size):
+        work.step[i] = 0.0
+    return along
 
 
 cdef inline bint descend_gathered(
@@ -281,7 +318,6 @@ cdef int encode_one(
     cdef bint fresh = True, moved
     if square == 0.0:
         return 0
-    work.reach, work.rounding = REACH * scale, 0.01 * rounding
     while True:
         worst = 0.0
         for j in range(K):
@@ -365,7 +401,7 @@ def encode(
     cdef int n = <int> codes.shape[0], K = <int> codes.shape[1], i, j
     cdef Limits limits = Limits(tol, gap_tol, fraction, largest, max_rounds)
     cdef Dictionary atoms = Dictionary(&gram[0, 0], &norm[0], &threshold[0], NULL, K)
-    cdef Scratch work = Scratch(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0.0, 0.0, NULL, NULL)
+    cdef Scratch work = Scratch(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
     atoms.rule = <Rule*> malloc(K * sizeof(Rule))
     try:
         if atoms.rule == NULL or not allocate(&work, K, largest):

@@ -179,6 +179,8 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         "n_jobs": [Integral, None],
     }
 
+    mean_: FloatArray
+
     def __init__(
         self,
         dictionary: npt.ArrayLike,
@@ -235,7 +237,8 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         X = validate_data(self, X, dtype=[np.float64, np.float32])
         self._check_width(X, atoms)
         self._resolve(state(np.zeros((1, X.shape[1])), 1.0))  # refuses what no solver can do
-        vars(self).pop("mean_", None)
+        if hasattr(self, "mean_"):
+            del self.mean_
         if self.fit_intercept:
             with np.errstate(over="ignore"):
                 mean = X.mean(axis=0, dtype=np.float64)
