@@ -317,11 +317,13 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
             raise ValueError(f"codes has {codes.shape[1]} columns, but the dictionary has {D.shape[0]} atoms.")
         if self.fit_intercept:
             check_is_fitted(self, "mean_")
-            return np.asarray(codes @ D + self.mean_)
-        return np.asarray(codes @ D)
+            return np.asarray(codes @ D + self.mean_).astype(codes.dtype, copy=False)
+        return np.asarray(codes @ D).astype(codes.dtype, copy=False)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return minus the mean objective over signals: larger is better.
+        """Return minus the mean objective over signals: larger is better, for one and the same penalty.
+
+        To compare penalties or strengths, score what is made of the codes, such as the error of a model behind them.
 
         Parameters
         ----------

@@ -393,7 +393,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         return X[:, : self.n_features_in_] - X[:, self.n_features_in_ :] if self.split_sign else X
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return minus the mean objective over signals: larger is better.
+        """Return minus the mean objective over signals: larger is better, for one and the same penalty.
 
         Parameters
         ----------

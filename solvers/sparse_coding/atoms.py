@@ -12,6 +12,10 @@ __all__ = ["Atoms", "FloatArray"]
 FloatArray = npt.NDArray[np.float64]
 
 
+#: Squares of shorter atoms lose digits.
+_SHORTEST = 1e-150
+
+
 class Atoms:
     """The atoms of a dictionary, with what coders compute from them once.
 
@@ -35,8 +39,11 @@ class Atoms:
             self.norm: FloatArray = np.linalg.norm(self.D, axis=1)
         if not np.all(np.isfinite(self.norm)):
             raise ValueError("D holds NaN or infinity, or numbers whose squares overflow.")
-        if not np.all(self.norm > 0):
-            raise ValueError(f"atom {int(np.argmin(self.norm))} of D is 0: every atom needs a positive length.")
+        shortest = int(np.argmin(self.norm))
+        if self.norm[shortest] == 0 and not self.D[shortest].any():
+            raise ValueError(f"atom {shortest} of D is 0: every atom needs a positive length.")
+        if self.norm[shortest] < _SHORTEST:
+            raise ValueError(f"atom {shortest} of D is shorter than {_SHORTEST:g}: its square underflows, rescale it.")
 
     @cached_property
     def gram(self) -> FloatArray:

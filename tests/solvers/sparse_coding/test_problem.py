@@ -137,6 +137,7 @@ class _Own(Penalty):
         ({"D": np.zeros((2, 3))}, ValueError, "atom 0 of D is 0"),
         ({"D": np.ones((2, 2))}, ValueError, r"X has shape \(1, 3\), but the atoms of D have 2 features"),
         ({"D": np.ones(3)}, ValueError, "one atom a row"),
+        ({"D": np.full((2, 3), 1e-160)}, ValueError, "shorter than 1e-150"),
         ({"D": np.full((2, 3), np.nan)}, ValueError, "NaN or infinity"),
         ({"D": np.full((2, 3), 1e200)}, ValueError, "overflow"),
         ({"penalty": L1(0.0)}, ValueError, "use least squares instead"),
