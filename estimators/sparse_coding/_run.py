@@ -16,6 +16,7 @@ from ...penalties import Penalty
 from ...solvers import Solution, Solver
 from ...solvers.sparse_coding import SparseCodingProblem
 from ...solvers.sparse_coding.ista import ISTA
+from ...solvers.sparse_coding.working_set_cd import WorkingSetCD
 from ._learning import Learner, Statistics, settle, update_atoms
 
 __all__ = ["Run", "batches", "split"]
@@ -102,12 +103,16 @@ class Run:
     def encode(self, X: FloatArray, start: FloatArray | None = None) -> Solution[FloatArray]:
         """Return the codes of signals in the present dictionary."""
         problem = SparseCodingProblem(X=X, D=self.learner.D, penalty=self.penalty, positive=self.settings.positive_code)
-        found = replace(self.solver.solve(problem, start=start, tol=_CODE_TOL), choice=self.choice).compact()
+        found = self.solver.solve(problem, start=start, tol=_CODE_TOL)
         if start is not None:
-            old, new = problem.objectives(start), problem.objectives(found.x)
-            x = np.where((new <= old)[:, None], found.x, start)
-            found = replace(found, x=x, objective=float(np.minimum(old, new).sum()))
-        return found
+            worse = problem.objectives(start) < problem.objectives(found.x)
+            if worse.any():
+                # Continuation has left the codes before for worse ones: descend from these instead.
+                descent = self.solver if problem.compiled is None else WorkingSetCD(n_jobs=self.settings.n_jobs)
+                found = descent.solve(problem, start=np.where(worse[:, None], start, found.x), tol=_CODE_TOL)
+        if found.status == "interrupted":
+            raise KeyboardInterrupt
+        return replace(found, choice=self.choice).compact()
 
     def online_step(self, X: FloatArray) -> None:
         """Encode a batch, remember its statistics, and bring every atom to its best place."""

@@ -119,7 +119,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     n_iter_ : int
         Passes over the signals.
     n_steps_ : int
-        Updates of the dictionary in the life of the estimator.
+        Updates of the dictionary since `fit`, or the first `partial_fit`, began.
     solution_ : Solution
         Codes and certificate of the last batch, for the dictionary before its update.
     solver_ : Solver

@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from ...penalties import CEL0, L1, Penalty
 from ..base import Problem
-from ..certificate import Certificate, changed
+from ..certificate import Certificate
 from .atoms import Atoms, FloatArray
 
 __all__ = ["SparseCodingProblem"]
@@ -191,13 +191,6 @@ class SparseCodingProblem(Problem[FloatArray]):
         fine = np.all(np.isfinite(x), axis=1) & (self.half_square > 0)
         return np.where(fine[:, None], np.maximum(x, 0.0) if self.positive else x, 0.0)
 
-    def part(self, rows: slice) -> Self:
-        """Return the problem of some of the signals."""
-        some = changed(self, X=self.X[rows])
-        for derived in ("half_square", "scale"):
-            vars(some).pop(derived, None)
-        return some
-
     def blocks(self) -> Iterator[slice]:
         """Yield slices of signals whose codes and correlations fit into a few megabytes."""
         n, size = self.X.shape[0], max(1, _BLOCK // self.n_atoms)
@@ -275,6 +268,13 @@ class SparseCodingProblem(Problem[FloatArray]):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(unit > 0, values / unit, np.where(values > 0, np.inf, 0.0)))
 
+    def _dual_scale(self, q: FloatArray) -> FloatArray:
+        """Return by how much residuals are to be shrunk so that their correlations `q` do not exceed alpha."""
+        assert self.compiled is not None
+        alpha = self.compiled[1]
+        largest = q.max(axis=1) if self.positive else np.abs(q).max(axis=1)
+        return np.where(largest > alpha, alpha / np.where(largest > alpha, largest, 1.0), 1.0)
+
     def gaps(self, x: FloatArray, residual: FloatArray, q: FloatArray, objectives: FloatArray) -> FloatArray:
         """Return the duality gap of each signal, for the l1 penalty.
 
@@ -285,10 +285,7 @@ class SparseCodingProblem(Problem[FloatArray]):
         objectives : array of shape (b,)
             The objective of each signal.
         """
-        assert self.compiled is not None
-        alpha = self.compiled[1]
-        largest = q.max(axis=1) if self.positive else np.abs(q).max(axis=1)
-        s = np.where(largest > alpha, alpha / np.where(largest > alpha, largest, 1.0), 1.0)
+        s = self._dual_scale(q)
         dual_residual = s[:, None] * residual
         # ||x||^2/2 - ||x - s r||^2/2 = s r.x - ||s r||^2/2, and r.x = ||r||^2 + r.(w D) without the cancellation.
         square = np.einsum("ij,ij->i", residual, residual)
@@ -308,10 +305,7 @@ class SparseCodingProblem(Problem[FloatArray]):
         """
         if not self.has_gap:
             return self.violations(x, q, square)
-        assert self.compiled is not None
-        alpha = self.compiled[1]
-        largest = q.max(axis=1) if self.positive else np.abs(q).max(axis=1)
-        s = np.where(largest > alpha, alpha / np.where(largest > alpha, largest, 1.0), 1.0)
+        s = self._dual_scale(q)
         fitted = np.einsum("ij,ij->i", x, correlation)
         left = square - fitted - np.einsum("ij,ij->i", x, q)
         gap = 0.5 * (1 + s * s) * left + self.penalty_values(x) - s * (square - fitted)

@@ -62,6 +62,7 @@ def test_the_objective_of_the_batch_method_never_rises(data, penalty, alpha, dea
     assert len(history) == model.n_iter_ == model.n_steps_ == 15
     assert np.diff(history).max() <= 1e-9 * history[0]
     assert history[-1] < 0.9 * history[0]
+    assert model.solution_.converged
     np.testing.assert_allclose(np.linalg.norm(model.components_, axis=1), 1.0, rtol=1e-12)
 
 
