@@ -9,6 +9,7 @@ from pathlib import Path
 
 LABELS = {
     "accuracy_score": ("modules/model_evaluation.html#accuracy-score", "Accuracy score"),
+    "df_output_transform": ("auto_examples/miscellaneous/plot_set_output.html", "Introducing the set_output API"),
     "glossary": ("glossary.html#glossary", "Glossary of Common Terms and API Elements"),
     "metadata_routing": ("metadata_routing.html#metadata-routing", "Metadata Routing"),
     "r2_score": ("modules/model_evaluation.html#r2-score", "R² score, the coefficient of determination"),

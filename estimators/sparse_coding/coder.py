@@ -156,9 +156,9 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     >>> from estimand import PenalizedSparseCoder
     >>> D = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
     >>> X = np.array([[1.2, 1.6], [0.5, -1.0]])
-    >>> PenalizedSparseCoder(D, penalty="l0", alpha=0.1).transform(X).round(6)
-    array([[ 0. ,  0. ,  2. ],
-           [ 0.5, -1. ,  0. ]])
+    >>> PenalizedSparseCoder(D, penalty="l1", alpha=0.1).transform(X).round(6)
+    array([[ 0. ,  0. ,  1.9],
+           [ 0.4, -0.9,  0. ]])
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -114,7 +114,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         Decayed means of ``w^T w`` and ``w^T x``, which `partial_fit` goes on from.
     usage_ : ndarray of shape (n_components,)
         The share of signals whose code uses each atom, over the last pass.
-    objective_history_ : ndarray of shape (n_steps_,)
+    objective_history_ : ndarray of shape (n_updates,)
         The mean objective of the signals of each update.
     n_iter_ : int
         Passes over the signals.

@@ -57,8 +57,8 @@ class Graduated(BlockDescent):
     >>> from estimand.penalties import L0
     >>> from estimand.solvers.sparse_coding import SparseCodingProblem
     >>> from estimand.solvers.sparse_coding.graduated import Graduated
-    >>> D = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
-    >>> problem = SparseCodingProblem(X=np.array([[0.9, 1.2]]), D=D, penalty=L0(0.1))
+    >>> D = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.6, 0.8]])
+    >>> problem = SparseCodingProblem(X=np.array([[0.1, 0.9, 1.2]]), D=D, penalty=L0(0.1))
     >>> Graduated().solve(problem, tol=1e-10).x.round(6).tolist()
     [[0.0, 0.0, 1.5]]
     """

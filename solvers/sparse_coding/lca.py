@@ -47,10 +47,9 @@ class LCA(BatchIteration):
     >>> from estimand.penalties import L0
     >>> from estimand.solvers.sparse_coding import SparseCodingProblem
     >>> from estimand.solvers.sparse_coding.lca import LCA
-    >>> D = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
-    >>> problem = SparseCodingProblem(X=np.array([[1.2, 1.6]]), D=D, penalty=L0(0.1))
+    >>> problem = SparseCodingProblem(X=np.array([[2.0, 0.3]]), D=np.eye(2), penalty=L0(0.1))
     >>> LCA().solve(problem, tol=1e-8).x.round(6).tolist()
-    [[0.0, 0.0, 2.0]]
+    [[2.0, 0.0]]
     """
 
     name = "lca"
