@@ -138,13 +138,16 @@ def pursuit(options):
 def threads(options):
     size, n_atoms, alpha = SIZES["12x12, K=288"]
     X, D = patches(size, n_atoms, options.signals, options.seed)
+
+    def limited(problem, backend, n_jobs):
+        with threadpool_limits(n_jobs):
+            return ours(problem, backend, 1e-6, n_jobs)
+
     for penalty, backend in ((L1(alpha), "working_set_cd"), (L0(0.4 * alpha), "graduated")):
         problem = SparseCodingProblem(X=X, D=D, penalty=penalty)
-        with threadpool_limits(2):
-            run = (f"{backend}, two threads", partial(ours, problem, backend, 1e-6, 2))
-            with threadpool_limits(1, user_api="blas"):
-                peer = (f"{backend}, one thread", partial(ours, problem, backend, 1e-6, 1), 1 / (2 * 0.85))
-                pair("threads, 12x12, K=288", run, [peer], lambda x: 0.0, None, options.repeats)
+        run = (f"{backend}, two threads", partial(limited, problem, backend, 2))
+        peer = (f"{backend}, one thread", partial(limited, problem, backend, 1), 1 / (2 * 0.85))
+        pair("threads, 12x12, K=288", run, [peer], lambda x: 0.0, None, options.repeats)
 
 
 def learning(options):

@@ -19,7 +19,7 @@ class CyclicCD(BlockDescent):
     max_iter : int, default=1000
         Runs of at most 200 sweeps a signal, each to a finer tolerance.
     time_limit : float or None, default=None
-        Seconds; looked at after every thousand signals.
+        Seconds; looked at after every 128 signals.
     n_jobs : int or None, default=None
         Threads; None means all that OpenMP may use.
 

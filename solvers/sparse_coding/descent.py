@@ -6,13 +6,14 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from threadpoolctl import ThreadpoolController
 
 from ...cython_ext import _sparse_coding
 from ..base import Solver
@@ -23,10 +24,9 @@ from .problem import SparseCodingProblem
 
 __all__ = ["BlockDescent", "Stage", "target_stage"]
 
-#: Signals in a block: their correlations stay in the cache from the product that makes them to the descent.
-_ROWS = 1024
-#: For fewer signals a thread is not worth its start.
-_FEWEST = 64
+#: Signals in a block: their correlations stay in the cache from the product that makes them to the descent. The same
+#: for any number of threads, so that codes do not depend on it.
+_ROWS = 128
 #: A kernel aims a little below the tolerance, which the problem tests with rounding errors of its own.
 _MARGIN = 0.9
 
@@ -68,7 +68,7 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
     max_iter : int, default=1000
         Working sets a signal, in each stage.
     time_limit : float or None, default=None
-        Seconds; looked at after every thousand signals.
+        Seconds; looked at after every 128 signals.
     n_jobs : int or None, default=None
         Threads; None means all that OpenMP may use.
 
@@ -105,16 +105,26 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
         began = time.perf_counter()
         x = problem.repair(self.start_point(problem, start))
         stages, warm = self.stages(problem, tol), start is not None
+        _ = problem.dictionary.gram  # computed before threads share it
         rounds = np.zeros(x.shape[0], dtype=np.int32)
-        stopped = "stalled"
-        for first in range(0, x.shape[0], _ROWS):
+        blocks = [slice(first, first + _ROWS) for first in range(0, x.shape[0], _ROWS)]
+
+        def encode(rows: slice) -> bool:
+            """Encode a block; return whether it was too late for that."""
             if self.time_limit is not None and time.perf_counter() - began >= self.time_limit:
-                stopped = "time_limit"
-                break
-            rows = slice(first, first + _ROWS)
+                return True
             rounds[rows] = self._descend(problem, problem.X[rows], stages, x[rows], warm=warm)
-        if stopped == "stalled" and rounds.min(initial=0) < 0:
-            stopped = "max_iter"
+            return False
+
+        n_jobs = min(_openmp_effective_n_threads(self.n_jobs), len(blocks))
+        if n_jobs <= 1:
+            late = any(list(map(encode, blocks)))
+        else:
+            # Threads that sleep while they wait, each with one thread of BLAS: those of OpenMP and of BLAS spin, which
+            # took several times as long where there were more of them than cores.
+            with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_jobs) as pool:
+                late = any(list(pool.map(encode, blocks)))
+        stopped = "time_limit" if late else "max_iter" if rounds.min(initial=0) < 0 else "stalled"
         n_iter = int(np.where(rounds < 0, -1 - rounds, rounds).max(initial=0))
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
 
@@ -127,34 +137,29 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
         q = correlation - sparse.csr_array(x) @ atoms.gram if warm else correlation.copy()
         square = np.einsum("ij,ij->i", X, X)
         rounds = np.zeros(x.shape[0], dtype=np.int32)
-        n_jobs = min(_openmp_effective_n_threads(self.n_jobs), -(-x.shape[0] // _FEWEST))
-        parts = [slice(*ends) for ends in pairwise(np.linspace(0, x.shape[0], n_jobs + 1).astype(int))]
-
-        def encode(rows: slice) -> None:
-            for stage in stages:
-                _sparse_coding.encode(
-                    atoms.gram,
-                    atoms.norm,
-                    stage.code,
-                    stage.parameters,
-                    problem.positive,
-                    stage.threshold,
-                    correlation[rows],
-                    square[rows],
-                    q[rows],
-                    x[rows],
-                    rounds[rows],
-                    stage.tol,
-                    stage.gap_tol,
-                    self.fraction,
-                    self.largest,
-                    self.max_iter,
-                )
-
-        if n_jobs == 1:
-            encode(slice(None))
-        else:
-            # Threads that sleep while they wait: those of OpenMP spin, which on a busy machine took six times as long.
-            with ThreadPoolExecutor(n_jobs) as pool:
-                list(pool.map(encode, parts))
+        for stage in stages:
+            _sparse_coding.encode(
+                atoms.gram,
+                atoms.norm,
+                stage.code,
+                stage.parameters,
+                problem.positive,
+                stage.threshold,
+                correlation,
+                square,
+                q,
+                x,
+                rounds,
+                stage.tol,
+                stage.gap_tol,
+                self.fraction,
+                self.largest,
+                self.max_iter,
+            )
         return rounds
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Return what limits the threads of BLAS; to find its libraries takes as long as some codes."""
+    return ThreadpoolController()

@@ -36,7 +36,7 @@ class OMP(Solver[SparseCodingProblem, FloatArray]):
     max_iter : int, default=1000
         Working sets a signal of the descent that follows.
     time_limit : float or None, default=None
-        Seconds; looked at after every thousand signals.
+        Seconds; looked at after every 128 signals.
     n_jobs : int or None, default=None
         Threads; None means all that OpenMP may use.
 
