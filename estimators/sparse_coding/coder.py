@@ -51,9 +51,8 @@ class CodingMixin(SolverMixin):
         if isinstance(penalty, Penalty):
             made: Penalty = clone(penalty)
         else:
-            given = {"q": q, "gamma": gamma}
-            extra = {name: given[name] for name in [_PARAMETERS.get(penalty)] if name}
-            made = make_penalty(penalty, alpha=alpha, **extra)
+            name = _PARAMETERS.get(penalty)
+            made = make_penalty(penalty, alpha=alpha, **({name: {"q": q, "gamma": gamma}[name]} if name else {}))
         made.kernel_arguments()  # refuses parameters that are out of range before any work starts
         return made
 
@@ -358,7 +357,6 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
             count = self.n_nonzero_coefs
             return SparseApproximationProblem(X=X, D=atoms.source, n_nonzero_coefs=count, error_tol=error, atoms=atoms)
 
-        state(np.zeros((1, atoms.D.shape[1])), 1.0)
         return state
 
     def _atoms(self) -> Atoms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -32,9 +33,9 @@ class BySignal(Solver[SparseCodingProblem, FloatArray]):
         self.max_iter = max_iter
         self.time_limit = time_limit
 
+    @abstractmethod
     def coder(self) -> Solver[LassoProblem, FloatArray]:
         """Return the backend of the Lasso."""
-        raise NotImplementedError
 
     def refuses(self, problem: SparseCodingProblem) -> str | None:
         """Return why the codes of `problem` are no Lasso estimates, or None."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-from .descent import BlockDescent, Stage, target_stage
-from .problem import SparseCodingProblem
+from .descent import BlockDescent
 
 __all__ = ["CyclicCD"]
 
@@ -48,7 +46,3 @@ class CyclicCD(BlockDescent):
     supports: ClassVar[frozenset[str]] = frozenset({"positive", "nonconvex"})
     fraction = 0.0
     largest = 0
-
-    def stages(self, problem: SparseCodingProblem, tol: float) -> Sequence[Stage]:
-        """Return the problem's own penalty."""
-        return [target_stage(problem, tol)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -22,7 +21,7 @@ from ..solution import Callback, Solution, Start
 from .atoms import FloatArray
 from .problem import SparseCodingProblem
 
-__all__ = ["BlockDescent", "Stage", "target_stage"]
+__all__ = ["BlockDescent", "Stage"]
 
 #: Signals in a block: their correlations stay in the cache from the product that makes them to the descent. The same
 #: for any number of threads, so that codes do not depend on it.
@@ -51,13 +50,6 @@ class Stage(NamedTuple):
     threshold: FloatArray
     tol: float
     gap_tol: float = 1.0
-
-
-def target_stage(problem: SparseCodingProblem, tol: float) -> Stage:
-    """Return the problem's own penalty as a stage."""
-    assert problem.compiled is not None
-    aim = _MARGIN * tol
-    return Stage(problem.compiled[0], problem.parameters, problem.threshold, aim, aim if problem.has_gap else 1.0)
 
 
 class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
@@ -89,9 +81,12 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
         self.time_limit = time_limit
         self.n_jobs = n_jobs
 
-    @abstractmethod
     def stages(self, problem: SparseCodingProblem, tol: float) -> Sequence[Stage]:
-        """Return the penalties that a signal goes through, the problem's own last."""
+        """Return the penalties that a signal goes through: by default the problem's own, which is always the last."""
+        assert problem.compiled is not None
+        aim = _MARGIN * tol
+        gap_tol = aim if problem.has_gap else 1.0
+        return [Stage(problem.compiled[0], problem.parameters, problem.threshold, aim, gap_tol)]
 
     def solve(
         self,

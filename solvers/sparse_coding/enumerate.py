@@ -15,7 +15,7 @@ from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from .atoms import FloatArray
 from .problem import SparseCodingProblem
-from .working_set_cd import WorkingSetCD
+from .working_set_cd import polished
 
 __all__ = ["Enumerate"]
 
@@ -99,6 +99,6 @@ class Enumerate(Solver[SparseCodingProblem, FloatArray]):
             better = np.flatnonzero(value < best)
             best[better], x[better] = value[better], 0.0
             x[np.ix_(better, chosen)] = codes[better]
-        if stopped == "stalled":
-            x = WorkingSetCD().solve(problem, start=x, tol=tol).x  # digits that the normal equations lose
+        if stopped == "stalled":  # digits that the normal equations lose
+            return polished(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)

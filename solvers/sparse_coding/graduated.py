@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from ...penalties import CEL0, L0, MCP, SCAD, Lq
-from .descent import BlockDescent, Stage, target_stage
+from .descent import BlockDescent, Stage
 from .problem import SparseCodingProblem
 
 __all__ = ["Graduated"]
@@ -81,7 +81,7 @@ class Graduated(BlockDescent):
 
     def stages(self, problem: SparseCodingProblem, tol: float) -> Sequence[Stage]:
         """Return the penalties of the continuation, then the problem's own."""
-        return [*(_stage(problem, gamma) for gamma in self._gammas()), target_stage(problem, tol)]
+        return [*(_stage(problem, gamma) for gamma in self._gammas()), *super().stages(problem, tol)]
 
     def _gammas(self) -> tuple[float, ...]:
         given = self.continuation

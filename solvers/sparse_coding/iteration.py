@@ -17,9 +17,9 @@ from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from .atoms import FloatArray
 from .problem import SparseCodingProblem
-from .working_set_cd import WorkingSetCD
+from .working_set_cd import polished
 
-__all__ = ["BatchIteration", "Batch"]
+__all__ = ["Batch", "BatchIteration", "movement"]
 
 _ROWS = 1024
 _CHECK = 10
@@ -81,16 +81,16 @@ class BatchIteration(Solver[SparseCodingProblem, FloatArray]):
         began = time.perf_counter()
         x = problem.repair(self.start_point(problem, start))
         n_iter, late = 0, False
+        deadline = np.inf if self.time_limit is None else began + self.time_limit
         for first in range(0, x.shape[0], _ROWS):
             rows = slice(first, first + _ROWS)
-            deadline = np.inf if self.time_limit is None else began + self.time_limit
             late = late or time.perf_counter() >= deadline
             if not late:
                 taken, late = self._iterate(problem, rows, x, _MARGIN * tol, deadline)
                 n_iter = max(n_iter, taken)
-        if self.polish and not late and problem.compiled is not None:
-            x = WorkingSetCD().solve(problem, start=x, tol=tol).x
         stopped = "time_limit" if late else "max_iter" if n_iter >= self.max_iter else "stalled"
+        if self.polish and not late and problem.compiled is not None:
+            return polished(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
 
     def _iterate(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
-from .descent import BlockDescent, Stage, target_stage
+from ..base import Solver
+from ..solution import Solution
+from .atoms import FloatArray
+from .descent import BlockDescent
 from .problem import SparseCodingProblem
 
-__all__ = ["WorkingSetCD"]
+__all__ = ["WorkingSetCD", "polished"]
 
 
 class WorkingSetCD(BlockDescent):
@@ -53,6 +56,16 @@ class WorkingSetCD(BlockDescent):
     fraction = 0.3
     largest = 256
 
-    def stages(self, problem: SparseCodingProblem, tol: float) -> Sequence[Stage]:
-        """Return the problem's own penalty."""
-        return [target_stage(problem, tol)]
+
+def polished(
+    solver: Solver[SparseCodingProblem, FloatArray],
+    problem: SparseCodingProblem,
+    x: FloatArray,
+    *,
+    tol: float,
+    n_iter: int,
+    stopped: str,
+) -> Solution[FloatArray]:
+    """Return the solution of another solver after coordinate descent from its codes `x`; see `certify_once`."""
+    found = WorkingSetCD().solve(problem, start=x, tol=tol)
+    return replace(found, status=found.status if found.converged else stopped, n_iter=n_iter, solver=solver.name)
