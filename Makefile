@@ -14,13 +14,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test examples tests test-all test-dist lint docs bench dist readme clean
+.PHONY: help demo test examples tests test-all test-dist test-bench lint docs bench dist readme clean
 
 help:
 	@echo "make demo      fit real data with every installed backend; a figure in demo/"
 	@echo "make test      the tests and the documentation's examples"
 	@echo "make test-all  the same with the tests that take minutes"
 	@echo "make test-dist the sdist and the wheel built from it"
+	@echo "make test-bench one point of every solver in every benchmark"
 	@echo "make lint      ruff, mypy, cython-lint"
 	@echo "make docs      the documentation, in docs/_build/html"
 	@echo "make bench     the benchmarks against other packages (PROBLEM=lasso, presto, ...)"
@@ -50,6 +51,10 @@ test-all: $(VENV)/.with-dev examples
 # The sdist, and the wheel that is built from it, looked into and installed.
 test-dist: $(VENV)/.with-dev
 	python -P -m pytest tests/packaging/test_distribution.py
+
+# One point of every solver in every benchmark.
+test-bench: $(VENV)/.with-test $(VENV)/.with-bench
+	python -P -m pytest tests/packaging/test_benchmarks.py
 
 # mypy wants a folder that is called like the package. Its parts are linked one by one, because a link to the whole
 # checkout would lead into itself.

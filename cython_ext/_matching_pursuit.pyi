@@ -11,5 +11,4 @@ def pursue(
     largest: int,
     error_tol: float,
     least_gain: float,
-    n_threads: int,
 ) -> None: ...

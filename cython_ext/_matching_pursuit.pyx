@@ -6,7 +6,6 @@ atoms of the code come first. Kept are the columns of ``L P`` for all atoms, not
 the next coefficients, and bring `q` up to date. The weights follow at the end, from one triangular system.
 """
 
-from cython.parallel cimport prange, threadid
 from libc.math cimport fabs
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -15,8 +14,6 @@ from scipy.linalg.cython_blas cimport daxpy, dgemv
 cdef enum:
     #: Entries of a product: for more, BLAS libraries start threads of their own.
     PRODUCT = 8192
-    #: Signals a thread: for fewer, starting it takes longer than what it does.
-    SIGNALS = 32
 
 #: An atom whose squared distance from the span of the others is below this share of its squared length depends on them.
 cdef double DEPENDENT = 1e-12
@@ -159,7 +156,6 @@ def pursue(
     int largest,
     double error_tol,
     double least_gain,
-    int n_threads,
 ):
     """Give each signal one atom after another, each time the one that correlates most with the residual.
 
@@ -182,34 +178,25 @@ def pursue(
         A signal with a squared residual of at most this is given no further atom; -inf for none.
     least_gain : float
         An atom that lowers the squared residual by no more than this is not taken, and ends the pursuit; 0 for none.
-    n_threads : int
-        Threads, of which few signals use fewer.
     """
-    cdef int n = <int> codes.shape[0], K = <int> codes.shape[1], i, j, made = 0
-    cdef int n_used = min(n_threads, 1 + n // SIGNALS)
+    cdef int n = <int> codes.shape[0], K = <int> codes.shape[1], i, j
     cdef Limits limits = Limits(error_tol, least_gain, largest)
     cdef Dictionary atoms = Dictionary(&gram[0, 0], &norm[0], NULL, K)
-    cdef Scratch* work = <Scratch*> malloc(n_used * sizeof(Scratch))
+    cdef Scratch work
+    cdef bint enough = allocate(&work, K, largest)
     cdef double* inverse = <double*> malloc(K * sizeof(double))
     try:
-        if work == NULL or inverse == NULL:
-            raise MemoryError("No memory for the lengths of the atoms.")
+        if not enough or inverse == NULL:
+            raise MemoryError("No memory for the factorisation.")
         for j in range(K):
             inverse[j] = 1.0 / norm[j]
         atoms.inverse = inverse
-        while made < n_used:
-            made += 1
-            if not allocate(&work[made - 1], K, largest):
-                raise MemoryError("No memory for the factorisations.")
-        for i in prange(n, nogil=True, schedule='static', num_threads=n_used):
-            square[i] = pursue_one(
-                &atoms, &limits, &work[threadid()], &correlation[i, 0], &codes[i, 0], square[i], floor[i]
-            )
+        with nogil:
+            for i in range(n):
+                square[i] = pursue_one(&atoms, &limits, &work, &correlation[i, 0], &codes[i, 0], square[i], floor[i])
     finally:
-        for i in range(made):
-            free(work[i].q)
-            free(work[i].chosen)
-        free(work)
+        free(work.q)
+        free(work.chosen)
         free(inverse)
 
 

@@ -14,7 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..solvers import Problem, Solution, Solver, Start, resolve_solver
 
-__all__ = ["SolverMixin", "fit_or_nothing", "refuse_parameters_of_names", "report"]
+__all__ = [
+    "InterruptedFit",
+    "SolverMixin",
+    "fit_or_nothing",
+    "partial_fit_or_former",
+    "refuse_parameters_of_names",
+    "report",
+]
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -46,6 +53,25 @@ def fit_or_nothing(fit: Fit) -> Fit:
             stored = vars(self).get("solution_") is not before
             if not (stored and isinstance(error, (InterruptedFit, Warning))):
                 forget(self)
+            raise
+
+    return cast(Fit, wrapped)
+
+
+def partial_fit_or_former(partial_fit: Fit) -> Fit:
+    """Decorate `partial_fit` so that it validates the constructor's parameters, and changes nothing if it raises."""
+
+    @functools.wraps(partial_fit)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            self._validate_params()
+            return partial_fit(self, *args, **kwargs)
+        except Warning:
+            raise
+        except BaseException:
+            forget(self)
+            vars(self).update(before)
             raise
 
     return cast(Fit, wrapped)
@@ -84,7 +110,7 @@ class SolverMixin(BaseEstimator):  # type: ignore[misc]
     solver: str | Solver[Any, Any]
     tol: float
 
-    #: Options that a backend chosen by name takes from the estimator, where both have them.
+    #: Options that a backend chosen by name takes from the estimator, where both have them and they are not None.
     _solver_options: tuple[str, ...] = ("max_iter", "time_limit", "verbose", "random_state")
 
     def set_params(self, **params: Any) -> Any:
@@ -100,7 +126,8 @@ class SolverMixin(BaseEstimator):  # type: ignore[misc]
         return super().set_params(**params)
 
     def _resolve(self, problem: Problem[Any]) -> tuple[Solver[Any, Any], str]:
-        options = {name: getattr(self, name) for name in self._solver_options if hasattr(self, name)}
+        options = {name: getattr(self, name, None) for name in self._solver_options}
+        options = {name: value for name, value in options.items() if value is not None}
         if isinstance(self.solver, Solver) and "max_iter" in options:
             default = inspect.signature(type(self).__init__).parameters["max_iter"].default
             if self.max_iter not in (default, self.solver.max_iter):  # type: ignore[attr-defined]
@@ -119,8 +146,8 @@ class SolverMixin(BaseEstimator):  # type: ignore[misc]
         return replace(solution, choice=choice)
 
 
-def report(solutions: Iterable[Solution[Any]], *, stacklevel: int = 3) -> None:
-    """Raise or warn, once all results are stored, about solves that did not converge.
+def report(solutions: Iterable[Solution[Any]], *, remedy: str | None = None, stacklevel: int = 3) -> None:
+    """Raise or warn, once all results are stored, about solves that did not converge; `remedy` replaces the usual one.
 
     Raises
     ------
@@ -134,10 +161,11 @@ def report(solutions: Iterable[Solution[Any]], *, stacklevel: int = 3) -> None:
         worst = max(unfinished, key=lambda solution: solution.certificate.relative)
         certificate = worst.certificate
         count = f"{len(unfinished)} solves" if len(unfinished) > 1 else "The solver"
+        remedy = remedy or _ADVICE.get(worst.status, "loosen tol")
         warnings.warn(
             f"{count} did not converge (solver={worst.solver!r}, status {worst.status!r}): relative "
             f"{certificate.kind} {certificate.relative:.2e}, tolerance {certificate.tol:.0e}"
-            f"{', ' + worst.message if worst.message else ''}. Remedy: {_ADVICE.get(worst.status, 'loosen tol')}.",
+            f"{', ' + worst.message if worst.message else ''}. Remedy: {remedy}.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )

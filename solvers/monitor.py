@@ -14,7 +14,7 @@ import numpy as np
 
 from .base import Problem, Solver
 from .certificate import Certificate
-from .solution import Callback, CallbackState, Check, Solution, State
+from .solution import Callback, CallbackState, Check, Solution, State, asks_to_stop
 
 __all__ = ["Monitor", "certify_once"]
 
@@ -145,7 +145,7 @@ class Monitor(Generic[X]):
         if self.callback is not None:
             public = None if self.certificate is None else self.certificate.compact()  # solvers reuse the arrays
             state = CallbackState(self.n_iter, self.seconds, objective, public, _read_only(x))
-            if self.callback(state) is True and self.status is None:
+            if asks_to_stop(self.callback(state)) and self.status is None:
                 self.status = "callback"
         if self.status is None:
             limit = self.solver.time_limit

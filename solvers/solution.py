@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .certificate import Certificate, changed
 
-__all__ = ["STATUSES", "Callback", "CallbackState", "Check", "Solution", "Start", "State"]
+__all__ = ["STATUSES", "Callback", "CallbackState", "Check", "Solution", "Start", "State", "asks_to_stop"]
 
 X = TypeVar("X")
 
@@ -71,6 +71,11 @@ class CallbackState(Generic[X]):
 
 
 Callback = Callable[[CallbackState[Any]], "bool | None"]
+
+
+def asks_to_stop(answer: object) -> bool:
+    """Whether a callback has returned True; NumPy's counts too, other answers do not."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,24 +1,22 @@
-"""The steps of dictionary learning: where to begin, how atoms follow the codes, which of them are dead.
+"""The steps of dictionary learning: how atoms follow the codes, and which of them are dead.
 
 The loops around them are the estimator's.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.extmath import randomized_svd
 
-__all__ = ["Learner", "Statistics", "initial_dictionary", "settle", "update_atoms"]
+__all__ = ["Learner", "Statistics", "longest_residuals", "settle", "update_atoms"]
 
 FloatArray = npt.NDArray[np.float64]
 
 #: An atom whose codes carry less than this share of the mean energy of an atom is not updated.
 _IDLE = 1e-10
-#: A new atom shorter than this is no direction.
+#: An atom shorter than this, and a residual shorter than this share of the longest signal, is no direction.
 _NOTHING = 1e-10
 #: Rounds of updates, and the movement below which they end.
 _SWEEPS = 10
@@ -43,6 +41,8 @@ class Statistics:
         The number of signals.
     objective : float
         The sum of their objectives.
+    residuals : array of shape (m, d)
+        The longest of the residuals ``x - w D``, at most one for each atom, the longest first.
     """
 
     A: FloatArray
@@ -50,80 +50,29 @@ class Statistics:
     use: FloatArray
     n_signals: float
     objective: float
+    residuals: FloatArray
 
     def __add__(self, other: Statistics) -> Statistics:
+        residuals = np.vstack([self.residuals, other.residuals])
+        longest = np.argsort(-np.linalg.norm(residuals, axis=1), kind="stable")[: len(self.A)]
         return Statistics(
             self.A + other.A,
             self.B + other.B,
             self.use + other.use,
             self.n_signals + other.n_signals,
             self.objective + other.objective,
+            residuals[longest],
         )
 
     def __radd__(self, other: int) -> Statistics:
         return self if other == 0 else NotImplemented  # where ``sum`` begins
 
     @classmethod
-    def of(cls, X: FloatArray, codes: FloatArray, objective: float) -> Statistics:
-        """Return those of some signals with their codes."""
+    def of(cls, X: FloatArray, codes: FloatArray, objective: float, residuals: FloatArray | None = None) -> Statistics:
+        """Return those of some signals with their codes, with no residuals unless they are given."""
+        residuals = X[:0] if residuals is None else residuals
         use = np.count_nonzero(codes, axis=0).astype(np.float64)
-        return cls(codes.T @ codes, codes.T @ X, use, float(len(X)), objective)
-
-
-def initial_dictionary(
-    X: FloatArray, n_components: int, init: str | FloatArray, random_state: np.random.RandomState, *, positive: bool
-) -> FloatArray:
-    """Return atoms of length 1 to begin with.
-
-    Parameters
-    ----------
-    X : array of shape (n, d)
-        Signals.
-    n_components : int
-        The number K of atoms.
-    init : {"data", "random", "svd"} or array of shape (K, d)
-        Distinct signals, Gaussian directions, right singular vectors (then random ones), or the atoms themselves.
-    random_state : RandomState
-        Source of randomness.
-    positive : bool
-        Whether atoms are nonnegative.
-    """
-    D = _directions(X, n_components, init, random_state)
-    if positive:
-        D = np.abs(D) if isinstance(init, str) else np.maximum(D, 0.0)
-    norm = np.linalg.norm(D, axis=1)
-    empty = norm <= _NOTHING
-    D[empty] = np.abs(random_state.standard_normal((int(empty.sum()), D.shape[1])))
-    return np.asarray(D / np.linalg.norm(D, axis=1, keepdims=True))
-
-
-def _directions(
-    X: FloatArray, n_components: int, init: str | FloatArray, random_state: np.random.RandomState
-) -> FloatArray:
-    d = X.shape[1]
-    if not isinstance(init, str):
-        if init.shape != (n_components, d):
-            raise ValueError(f"init has shape {init.shape}, but there are {n_components} components and {d} features.")
-        return np.array(init, dtype=np.float64)
-    if init == "data":
-        scale = np.abs(X).max(axis=1, keepdims=True)
-        directions = np.unique((X / np.where(scale > 0, scale, 1.0))[scale[:, 0] > 0], axis=0)
-        if len(directions) >= n_components:
-            return directions[random_state.choice(len(directions), n_components, replace=False)]
-        warnings.warn(
-            f"init='data' needs {n_components} different signals that are not 0, and X has {len(directions)}: random "
-            "atoms are used instead.",
-            UserWarning,
-            stacklevel=6,
-        )
-    D = random_state.standard_normal((n_components, d))
-    if init == "svd":
-        rank = min(n_components, *X.shape)
-        _, values, vectors = randomized_svd(X, rank, random_state=random_state)
-        vectors = vectors[values > 1e-10 * values.max(initial=0.0)]
-        places = np.abs(vectors).argmax(axis=1)
-        D[: len(vectors)] = vectors * np.sign(vectors[np.arange(len(vectors)), places])[:, None]
-    return D
+        return cls(codes.T @ codes, codes.T @ X, use, float(len(X)), objective, residuals)
 
 
 def update_atoms(
@@ -166,7 +115,7 @@ class Learner:
     D : array of shape (K, d)
         Atoms, in the unit ball.
     A, B : arrays of shape (K, K) and (K, d)
-        Decayed means of ``w^T w`` and ``w^T x``.
+        Decayed sums, over batches, of the means of ``w^T w`` and ``w^T x`` in a batch.
     n_steps : int
         Batches seen.
     waiting : array of shape (K,)
@@ -193,24 +142,18 @@ class Learner:
         self.B = decay * self.B + batch.B / batch.n_signals
         self.waiting = np.where(batch.use > 0, 0.0, self.waiting + batch.n_signals)
 
-    def replace_dead(
-        self,
-        dead: npt.NDArray[np.intp],
-        X: FloatArray,
-        codes: FloatArray,
-        how: str,
-        random_state: np.random.RandomState,
-        *,
-        positive: bool,
-    ) -> None:
-        """Give dead atoms the direction of the worst residuals, or of random signals, and forget what they learned."""
-        candidates = X - codes @ self.D if how == "residual" else X
-        candidates = np.maximum(candidates, 0.0) if positive else candidates
-        length = np.linalg.norm(candidates, axis=1)
-        usable = np.flatnonzero(length > _NOTHING)
-        order = usable[np.argsort(-length[usable])] if how == "residual" else random_state.permutation(usable)
-        for j, i in zip(dead, order, strict=False):
-            self.D[j] = candidates[i] / length[i]
+    def replace_statistics(self, everything: Statistics, batch_size: int) -> None:
+        """Take the statistics of all signals for those of so many batches of the same means."""
+        batches = max(1.0, everything.n_signals / batch_size)
+        self.n_steps += 1
+        self.A = batches * everything.A / everything.n_signals
+        self.B = batches * everything.B / everything.n_signals
+
+    def replace_dead(self, dead: npt.NDArray[np.intp], directions: FloatArray) -> None:
+        """Give dead atoms new directions, as far as there are any, and forget what they learned."""
+        length = np.linalg.norm(directions, axis=1)
+        for j, i in zip(dead, np.flatnonzero(length > 0), strict=False):
+            self.D[j] = directions[i] / length[i]
             self.A[j, :] = self.A[:, j] = 0.0
             self.B[j] = 0.0
             self.waiting[j] = 0.0
@@ -226,3 +169,13 @@ class Learner:
         self.D = self.D / length[:, None]
         self.A = length[:, None] * self.A * length
         self.B = length[:, None] * self.B
+
+
+def longest_residuals(X: FloatArray, codes: FloatArray, D: FloatArray, count: int, *, positive: bool) -> FloatArray:
+    """Return the longest residuals, or positive parts of residuals, the longest first."""
+    residuals = np.maximum(X - codes @ D, 0.0) if positive else X - codes @ D
+    length = np.linalg.norm(residuals, axis=1)
+    longest = np.argsort(-length, kind="stable")[:count]
+    # What is left of signals that are described exactly has no direction.
+    floor = _NOTHING * np.linalg.norm(X, axis=1).max(initial=0.0)
+    return np.asarray(residuals[longest[length[longest] > floor]])

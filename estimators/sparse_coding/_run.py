@@ -17,7 +17,7 @@ from ...solvers import Solution, Solver
 from ...solvers.sparse_coding import SparseCodingProblem
 from ...solvers.sparse_coding.ista import ISTA
 from ...solvers.sparse_coding.working_set_cd import WorkingSetCD
-from ._learning import Learner, Statistics, settle, update_atoms
+from ._learning import Learner, Statistics, longest_residuals, settle, update_atoms
 
 __all__ = ["Run", "batches", "split"]
 
@@ -25,12 +25,14 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Tolerance of the codes that a dictionary is learned from.
 _CODE_TOL = 1e-6
-#: The dictionary counts as settled if it moves by this share of the tolerance.
+#: The dictionary counts as still if it moves by this share of the tolerance.
 _STILL = 1e-3
 #: Of the paper mode: the rate of the dictionary, and the step, the number and the resting point of coding steps.
 _PAPER_RATE = 5e-3
 _PAPER_STEP = 0.05
 _PAPER_STEPS = 5000
+#: Coding steps are shorter where that is needed for them to descend.
+_SHORTER = 0.99
 _PAPER_REST = 1e-2
 
 
@@ -91,8 +93,8 @@ class Run:
         self.last: Solution[FloatArray] | None = None
         self.worst: list[Solution[FloatArray]] = []
         self._use, self._seen = np.zeros(len(learner.D)), 0.0
-        self._smooth: float | None = None
-        self._best, self._calm = np.inf, 0
+        self._updates, self._smooth = 0, 0.0
+        self._best, self._calm, self._still = np.inf, 0, 0
 
     def steps(self, X: FloatArray) -> Iterator[int]:
         """Update the dictionary, and yield the number of passes after each update, until it settles."""
@@ -103,11 +105,11 @@ class Run:
     def encode(self, X: FloatArray, start: FloatArray | None = None) -> Solution[FloatArray]:
         """Return the codes of signals in the present dictionary."""
         problem = SparseCodingProblem(X=X, D=self.learner.D, penalty=self.penalty, positive=self.settings.positive_code)
-        found = self.solver.solve(problem, start=start, tol=_CODE_TOL)
+        # From the codes before, a descent would only reach the minimum next to them.
+        found = self.solver.solve(problem, start=None if "nonconvex" in problem.needs() else start, tol=_CODE_TOL)
         if start is not None:
             worse = problem.objectives(start) < problem.objectives(found.x)
             if worse.any():
-                # Continuation has left the codes before for worse ones: descend from these instead.
                 descent = self.solver if problem.compiled is None else WorkingSetCD(n_jobs=self.settings.n_jobs)
                 found = descent.solve(problem, start=np.where(worse[:, None], start, found.x), tol=_CODE_TOL)
         if found.status == "interrupted":
@@ -122,16 +124,25 @@ class Run:
         learner, positive = self.learner, self.settings.positive_dict
         learner.remember(batch, self.settings.forget)
         vanished = update_atoms(learner.D, learner.A, learner.B, self.random_state, positive=positive)
-        if self.settings.dead_atoms is not None:
-            dead = np.union1d(learner.dead(), vanished)
-            how = self.settings.dead_atoms
-            learner.replace_dead(dead, X, codes.x, how, self.random_state, positive=positive)
+        self._replace(np.union1d(learner.dead(), vanished), X, codes.x)
+
+    def _replace(self, dead: npt.NDArray[np.intp], X: FloatArray, codes: FloatArray) -> None:
+        """Give dead atoms the directions of the longest residuals, or of random signals."""
+        learner, how, positive = self.learner, self.settings.dead_atoms, self.settings.positive_dict
+        if how is None or not dead.size:
+            return
+        if how == "residual":
+            directions = longest_residuals(X, codes, learner.D, dead.size, positive=positive)
+        else:
+            directions = X[self.random_state.permutation(len(X))]
+            directions = np.maximum(directions, 0.0) if positive else directions
+        learner.replace_dead(dead, directions)
 
     def _batchwise(self, X: FloatArray) -> Iterator[int]:
         paper = self.settings.method == "paper"
         step = self._paper_step if paper else self.online_step
         passes, limit = 0, self.settings.max_iter
-        weight = min(1.0, 2.0 * self.settings.batch_size / (len(X) + 1))
+        updates = -(-len(X) // self.settings.batch_size)
         while True:
             passes += 1
             self._use[:], self._seen = 0.0, 0.0
@@ -140,7 +151,7 @@ class Run:
                 before = self.learner.D.copy()
                 step(X[batch])
                 yield passes
-                if self._settled(before, weight) or (paper and len(self.history) == limit):
+                if self._settled(before, updates) or (paper and len(self.history) == limit):
                     return
             if not paper and passes == limit:
                 return
@@ -155,23 +166,20 @@ class Run:
             everything = Statistics.of(X, codes, found.objective)
             self._use[:], self._seen = 0.0, 0.0
             self._record(found, everything)
-            learner.n_steps += 1
-            learner.A, learner.B = everything.A / len(X), everything.B / len(X)
+            learner.replace_statistics(everything, settings.batch_size)
             settle(learner.D, learner.A, learner.B, self.random_state, positive=settings.positive_dict)
-            unused = np.flatnonzero(everything.use == 0)
-            if settings.dead_atoms is not None and unused.size:
-                how, positive = settings.dead_atoms, settings.positive_dict
-                learner.replace_dead(unused, X, codes, how, self.random_state, positive=positive)
+            self._replace(np.flatnonzero(everything.use == 0), X, codes)
             yield passes
-            if self._settled(before, 1.0):
+            if self._settled(before, 1):
                 return
 
     def _paper_step(self, X: FloatArray) -> None:
         """Take a gradient step on the squared error of a batch, from atoms of length 1."""
         learner = self.learner
         learner.normalise()
-        coder = ISTA(step=_PAPER_STEP, rest=_PAPER_REST, polish=False, max_iter=_PAPER_STEPS)
         problem = SparseCodingProblem(X=X, D=learner.D, penalty=self.penalty, positive=self.settings.positive_code)
+        step = min(_PAPER_STEP, _SHORTER / problem.dictionary.lipschitz)
+        coder = ISTA(step, _PAPER_REST, polish=False, max_iter=_PAPER_STEPS, n_jobs=self.settings.n_jobs)
         codes = coder.solve(problem, tol=_CODE_TOL).compact()
         self._record(codes, Statistics.of(X, codes.x, codes.objective))
         self.worst = []  # these codes are meant to stop early
@@ -179,6 +187,13 @@ class Run:
         learner.D = learner.D + _PAPER_RATE * codes.x.T @ (X - codes.x @ learner.D)
         if self.settings.positive_dict:
             learner.D = np.maximum(learner.D, 0.0)
+        with np.errstate(over="ignore"):
+            length = np.linalg.norm(learner.D, axis=1)
+        if not np.all(np.isfinite(length) & (length > 0)):
+            raise ValueError(
+                "method='paper' takes steps of a fixed length, with which the dictionary diverged: whiten and scale the"
+                " signals, or use method='online'."
+            )
 
     def _record(self, codes: Solution[FloatArray], batch: Statistics) -> None:
         self.history.append(batch.objective / batch.n_signals)
@@ -187,13 +202,23 @@ class Run:
         self.last = codes
         self.worst = [max([*self.worst, codes], key=lambda solution: solution.certificate.relative)]
 
-    def _settled(self, before: FloatArray, weight: float) -> bool:
-        """Whether the smoothed objective has stopped to fall, or the dictionary hardly moved."""
+    def _settled(self, before: FloatArray, a_pass: int) -> bool:
+        """Whether the smoothed objective has stopped to fall, or the dictionary to move.
+
+        `a_pass` is the number of updates in a pass: the objective is smoothed over about half of one, the whole first
+        pass counts as one value, and what has not happened in less than it was smoothed over says nothing.
+        """
         tol, now = self.settings.tol, self.history[-1]
-        self._smooth = now if self._smooth is None else weight * now + (1 - weight) * self._smooth
+        self._updates += 1
+        span = (a_pass + 1) / 2
+        self._smooth += (now - self._smooth) / (span if self._updates > a_pass else self._updates)
+        still = np.linalg.norm(self.learner.D - before) <= _STILL * tol * np.linalg.norm(before)
+        self._still = self._still + 1 if still else 0
+        if self._updates < a_pass:
+            return False
         if self._smooth < self._best * (1 - tol):
             self._best, self._calm = self._smooth, 0
         else:
             self._calm += 1
-        still = np.linalg.norm(self.learner.D - before) <= _STILL * tol * np.linalg.norm(before)
-        return bool(tol > 0 and (still or self._calm >= self.settings.n_iter_no_change))
+        patience = max(self.settings.n_iter_no_change, span)
+        return bool(tol > 0 and (self._still >= a_pass or self._calm >= patience))

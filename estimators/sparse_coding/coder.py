@@ -46,13 +46,15 @@ class CodingMixin(SolverMixin):
         refuse_parameters_of_names(self.penalty, params)
         return super().set_params(**params)
 
-    def _penalty(self, penalty: Penalty | str, alpha: float, q: float, gamma: float) -> Penalty:
+    def _penalty(self, penalty: Penalty | str, alpha: float, q: float, gamma: float | None) -> Penalty:
         """Return the penalty that the constructor's parameters name, checked."""
         if isinstance(penalty, Penalty):
             made: Penalty = clone(penalty)
         else:
+            given = {"q": q, "gamma": gamma}
             name = _PARAMETERS.get(penalty)
-            made = make_penalty(penalty, alpha=alpha, **({name: {"q": q, "gamma": gamma}[name]} if name else {}))
+            own = {name: given[name]} if name and given[name] is not None else {}
+            made = make_penalty(penalty, alpha=alpha, **own)
         made.kernel_arguments()  # refuses parameters that are out of range before any work starts
         return made
 
@@ -93,8 +95,8 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         Strength of a penalty given by name, positive.
     q : float, default=0.5
         Exponent of ``"lq"``, between 0 and 1.
-    gamma : float, default=3.0
-        Parameter of ``"mcp"`` (positive) and ``"scad"`` (above 2).
+    gamma : float or None, default=None
+        Parameter of ``"mcp"`` (positive, 3 if None) and ``"scad"`` (above 2, 3.7 if None).
     n_nonzero_coefs : int or None, default=None
         Largest number of nonzero entries of a code, at most the smaller of n_components and n_features.
     error_tol : float or None, default=None
@@ -108,8 +110,8 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     tol : float, default=1e-6
         The duality gap over ``||x||^2 / 2``, for other penalties than l1 what any single coordinate could gain over
         ``||x||``, is to be at most `tol` for every signal.
-    max_iter : int, default=1000
-        Working sets a signal, or iterations of other backends.
+    max_iter : int or None, default=None
+        Working sets a signal, or iterations of other backends; None means the backend's own default.
     fit_intercept : bool, default=False
         Whether the column means of the X given to `fit` are subtracted before coding, and added back by
         `inverse_transform`.
@@ -165,17 +167,17 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         "penalty": [str, Penalty],
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "q": [Interval(Real, 0, 1, closed="both")],
-        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "gamma": [Interval(Real, 0, None, closed="neither"), None],
         "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
         "error_tol": [Interval(Real, 0, None, closed="left"), None],
         "positive": ["boolean"],
         "solver": [str, Solver, type],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
         "debias": ["boolean"],
         "code_format": [StrOptions({"dense", "csr"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
     }
 
     mean_: FloatArray
@@ -187,13 +189,13 @@ class PenalizedSparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         penalty: Penalty | str = "l1",
         alpha: float = 1.0,
         q: float = 0.5,
-        gamma: float = 3.0,
+        gamma: float | None = None,
         n_nonzero_coefs: int | None = None,
         error_tol: float | None = None,
         positive: bool = False,
         solver: str | Solver[Any, Any] = "auto",
         tol: float = 1e-6,
-        max_iter: int = 1000,
+        max_iter: int | None = None,
         fit_intercept: bool = False,
         debias: bool = False,
         code_format: str = "dense",

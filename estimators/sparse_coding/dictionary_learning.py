@@ -18,11 +18,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ...penalties import Penalty
 from ...solvers import Solution, Solver
+from ...solvers.solution import asks_to_stop
 from ...solvers.sparse_coding import SparseCodingProblem
 from ...solvers.sparse_coding.atoms import Atoms
-from .._base import fit_or_nothing, report
+from .._base import InterruptedFit, fit_or_nothing, partial_fit_or_former, report
 from ._encode import penalised
-from ._learning import Learner, Statistics, initial_dictionary, settle
+from ._initial import initial_dictionary
+from ._learning import Learner, Statistics, longest_residuals, settle
 from ._run import Run, batches, split
 from ._scaling import extreme
 from .coder import CodingMixin
@@ -33,6 +35,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Tolerance of codes.
 _CODE_TOL = 1e-6
+#: What to do about codes that miss it: `tol` and `max_iter` are those of learning.
+_REMEDY = "pass an instance of the solver with a larger max_iter"
 
 
 class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodingMixin):  # type: ignore[misc]
@@ -48,15 +52,15 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     Parameters
     ----------
     n_components : int or None, default=None
-        The number K of atoms; None means the number of features.
+        The number K of atoms; None means the number of rows of `init`, or else of features.
     penalty : {"l1", "elastic_net", "lq", "l0", "cel0", "mcp", "scad", "log", "capped_l1"} or Penalty, default="lq"
         The function ``P``. An object keeps its own parameters, and `alpha`, `q` and `gamma` are ignored.
     alpha : float, default=1.0
         Strength of a penalty given by name, positive.
     q : float, default=0.5
         Exponent of ``"lq"``, between 0 and 1.
-    gamma : float, default=3.0
-        Parameter of ``"mcp"`` (positive) and ``"scad"`` (above 2).
+    gamma : float or None, default=None
+        Parameter of ``"mcp"`` (positive, 3 if None) and ``"scad"`` (above 2, 3.7 if None).
     positive_code : bool, default=False
         Whether codes are nonnegative.
     positive_dict : bool, default=False
@@ -64,18 +68,21 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     method : {"online", "batch", "paper"}, default="online"
         ``"online"`` updates the dictionary after every batch from decayed statistics of all batches so far, ``"batch"``
         after the codes of all signals, so that the objective never rises. ``"paper"`` takes gradient steps of length
-        0.005 on batches, with codes by iterative thresholding with the step 0.05, from random atoms.
+        0.005 on batches, with codes by iterative thresholding with steps of at most 0.05; its signals are to be
+        whitened, `forget` and `dead_atoms` are not used, and ``init="random"`` is what the paper began with.
     batch_size : int, default=256
         Signals in a batch.
     max_iter : int, default=1000
         Passes over the signals; for ``method="paper"`` batches.
     tol : float, default=1e-3
-        Learning stops once the smoothed objective (``"batch"``: the objective) has not fallen by the share `tol` in
-        `n_iter_no_change` updates, or an update moves the dictionary by less than a thousandth of `tol`. 0 never stops.
+        Learning stops once the objective, smoothed over half a pass, has not fallen by the share `tol` in
+        `n_iter_no_change` updates and half a pass, or the updates of a whole pass have each moved the dictionary by
+        less than a thousandth of `tol`; never in the first pass. 0 never stops.
     n_iter_no_change : int, default=10
         See `tol`.
     init : {"data", "random", "svd"} or array-like of shape (n_components, n_features), default="data"
-        The first atoms: different signals, Gaussian directions, right singular vectors of X, or these.
+        The first atoms: signals of different directions, Gaussian directions, right singular vectors of X, or these,
+        which have twice as many columns if `split_sign`.
     forget : float, default=5.0
         Batch t of the online method counts the statistics before it ``(1 - 1 / (t + 1))^forget`` times, so that about
         the last ``t / forget`` batches matter; at least 0, which forgets nothing.
@@ -111,7 +118,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     n_components_ : int
         Their number.
     inner_stats_ : tuple of arrays of shape (n_components, n_components) and (n_components, n_features)
-        Decayed means of ``w^T w`` and ``w^T x``, which `partial_fit` goes on from.
+        Decayed sums, over batches, of the means of ``w^T w`` and ``w^T x`` in a batch: what `partial_fit` goes on from.
     usage_ : ndarray of shape (n_components,)
         The share of signals whose code uses each atom, over the last pass.
     objective_history_ : ndarray of shape (n_updates,)
@@ -121,7 +128,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     n_steps_ : int
         Updates of the dictionary since `fit`, or the first `partial_fit`, began.
     solution_ : Solution
-        Codes and certificate of the last batch, for the dictionary before its update.
+        Codes and certificate of the last batch of `fit` or `partial_fit`, for the dictionary before its update.
     solver_ : Solver
         The coder.
     n_features_in_ : int
@@ -160,7 +167,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         "penalty": [str, Penalty],
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "q": [Interval(Real, 0, 1, closed="both")],
-        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "gamma": [Interval(Real, 0, None, closed="neither"), None],
         "positive_code": ["boolean"],
         "positive_dict": ["boolean"],
         "method": [StrOptions({"online", "batch", "paper"})],
@@ -178,7 +185,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         "shuffle": ["boolean"],
         "callback": [callable, None],
         "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
         "verbose": ["verbose"],
     }
     #: `max_iter` counts passes here, not iterations of the coder.
@@ -197,7 +204,7 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         penalty: Penalty | str = "lq",
         alpha: float = 1.0,
         q: float = 0.5,
-        gamma: float = 3.0,
+        gamma: float | None = None,
         positive_code: bool = False,
         positive_dict: bool = False,
         method: str = "online",
@@ -259,19 +266,29 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         self : LqDictionaryLearning
             The fitted estimator.
         """
-        signals = self._signals(validate_data(self, X, dtype=[np.float64, np.float32]))
+        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        signals, self._dtype = self._signals(X), X.dtype
         run = self._run(self._first_learner(signals), signals)
-        for passes in run.steps(signals):
-            self._store(run, passes)
-            if self.verbose:
-                print(f"update {self.n_steps_}, pass {passes}: objective {self.objective_history_[-1]:.6g}")
-            if self.callback is not None and self.callback(self) is True:
-                break
-        run.learner.normalise()
-        self._store(run, self.n_iter_)
-        report(run.worst, stacklevel=4)
+        passes = 0
+        try:
+            for passes in run.steps(signals):
+                self._store(run, passes)
+                if self.verbose:
+                    print(f"update {self.n_steps_}, pass {passes}: objective {self.objective_history_[-1]:.6g}")
+                if self.callback is not None and asks_to_stop(self.callback(self)):
+                    break
+        except KeyboardInterrupt as interrupt:
+            if passes == 0:
+                raise
+            learner = self._learner()  # of the last update that was completed
+            learner.normalise()
+            self._store_learner(learner, passes)
+            raise InterruptedFit("the fit was interrupted; the dictionary of the last update is kept") from interrupt
+        self._finish(run, self.n_iter_)
+        report(run.worst, remedy=_REMEDY, stacklevel=4)
         return self
 
+    @partial_fit_or_former
     def partial_fit(self, X: Any, y: Any = None) -> LqDictionaryLearning:
         """Go on learning online, from the signals of X in batches of `batch_size`, in their order.
 
@@ -287,21 +304,19 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         self : LqDictionaryLearning
             The fitted estimator.
         """
-        self._validate_params()
         first = not hasattr(self, "components_")
-        signals = self._signals(validate_data(self, X, dtype=[np.float64, np.float32], reset=first))
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=first)
+        signals = self._signals(X)
         if first:
+            self._dtype = X.dtype
             run, passes = self._run(self._first_learner(signals), signals), 0
         else:
-            A, B = self.inner_stats_
-            learner = Learner(self.components_.astype(np.float64), A, B, self.n_steps_, self._waiting)
-            run, passes = self._run(learner, signals), self.n_iter_
+            run, passes = self._run(self._learner(), signals), self.n_iter_
             run.history = list(self.objective_history_)
         for batch in batches(np.arange(len(signals)), self.batch_size):
             run.online_step(signals[batch])
-        run.learner.normalise()
-        self._store(run, passes + 1)
-        report(run.worst, stacklevel=3)
+        self._finish(run, passes + 1)
+        report(run.worst, remedy=_REMEDY, stacklevel=4)
         return self
 
     def statistics(self, X: Any) -> Statistics:
@@ -323,10 +338,13 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         signals = self._signals(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
         learner = Learner.begin(self.components_.astype(np.float64))
         codes = self._run(learner, signals).encode(signals)
-        return Statistics.of(signals, codes.x, codes.objective)
+        longest = longest_residuals(signals, codes.x, learner.D, len(learner.D), positive=self.positive_dict)
+        return Statistics.of(signals, codes.x, codes.objective, longest)
 
     def update(self, statistics: Statistics) -> LqDictionaryLearning:
         """Fit the dictionary to the statistics of all signals: one iteration of ``method="batch"``.
+
+        Unless `dead_atoms` is None, atoms that no signal used get the directions of the longest residuals.
 
         Parameters
         ----------
@@ -343,12 +361,13 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         D = self.components_.astype(np.float64)
         if statistics.A.shape != (len(D), len(D)) or statistics.B.shape != D.shape:
             raise ValueError(f"statistics are those of {statistics.B.shape} components, and here these are {D.shape}.")
-        settle(D, statistics.A, statistics.B, check_random_state(self.random_state), positive=self.positive_dict)
-        learner = Learner(D, statistics.A, statistics.B, self.n_steps_ + 1, np.zeros(len(D)))
+        learner = Learner(D, *self.inner_stats_, self.n_steps_, np.zeros(len(D)))
+        learner.replace_statistics(statistics, self.batch_size)
+        settle(D, learner.A, learner.B, check_random_state(self.random_state), positive=self.positive_dict)
+        if self.dead_atoms is not None:
+            learner.replace_dead(np.flatnonzero(statistics.use == 0), statistics.residuals)
         learner.normalise()
-        self.components_ = learner.D.astype(self.components_.dtype)
-        self.inner_stats_ = learner.A / statistics.n_signals, learner.B / statistics.n_signals
-        self.n_steps_, self._waiting = learner.n_steps, learner.waiting
+        self._store_learner(learner, self.n_iter_ + 1)
         self.usage_ = statistics.use / statistics.n_signals
         self.objective_history_ = np.append(self.objective_history_, statistics.objective / statistics.n_signals)
         return self
@@ -424,12 +443,14 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
     def _signals(self, X: npt.NDArray[Any]) -> FloatArray:
         if np.any(extreme(X)):
             raise ValueError("X has signals shorter than 1e-100 or longer than 1e100: bring it into that range.")
-        self._dtype = X.dtype
         return np.ascontiguousarray(split(X) if self.split_sign else X, dtype=np.float64)
 
     def _first_learner(self, signals: FloatArray) -> Learner:
-        count = self.n_features_in_ if self.n_components is None else self.n_components
-        init = self.init if isinstance(self.init, str) else check_array(self.init, dtype=np.float64, input_name="init")
+        init, count = self.init, self.n_components
+        if not isinstance(init, str):
+            init = check_array(init, dtype=np.float64, input_name="init")
+            count = len(init) if count is None else count
+        count = self.n_features_in_ if count is None else count
         self._source = check_random_state(self.random_state)
         return Learner.begin(initial_dictionary(signals, count, init, self._source, positive=self.positive_dict))
 
@@ -439,13 +460,27 @@ class LqDictionaryLearning(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         self.solver_, choice = self._resolve(probe)
         return Run(self, learner, self.solver_, choice, penalty, self._source)
 
+    def _learner(self) -> Learner:
+        """Return the dictionary as it is, with what it was learned from."""
+        return Learner(self.components_.astype(np.float64), *self.inner_stats_, self.n_steps_, self._waiting)
+
     def _store(self, run: Run, passes: int) -> None:
-        learner = run.learner
-        self.components_ = learner.D.astype(self._dtype)
-        self.inner_stats_ = learner.A, learner.B
-        self.n_steps_, self.n_iter_, self._waiting = learner.n_steps, passes, learner.waiting
+        self._store_learner(run.learner, passes)
         self.objective_history_ = np.array(run.history)
         self.usage_, self.solution_ = run.usage, run.last
+
+    def _store_learner(self, learner: Learner, passes: int) -> None:
+        self.components_ = learner.D.astype(self._dtype)
+        self.inner_stats_ = learner.A.copy(), learner.B.copy()
+        self.n_steps_, self.n_iter_, self._waiting = learner.n_steps, passes, learner.waiting.copy()
+
+    def _finish(self, run: Run, passes: int) -> None:
+        """Give all atoms length 1, and store them."""
+        run.learner.normalise()
+        self._store(run, passes)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "components_" in vars(self)
 
     @property
     def n_components_(self) -> int:

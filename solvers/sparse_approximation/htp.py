@@ -23,9 +23,9 @@ class HTP(Thresholding):
     max_iter : int, default=100
         Steps a signal.
     time_limit : float or None, default=None
-        Seconds; looked at after every step of a thousand signals.
+        Seconds; looked at after every step of 256 signals.
     n_jobs : int or None, default=None
-        Threads of the least-squares fits; None means all that OpenMP may use.
+        Threads; None means all that OpenMP may use.
 
     Notes
     -----

@@ -31,9 +31,9 @@ class IHT(Thresholding):
     max_iter : int, default=300
         Steps a signal.
     time_limit : float or None, default=None
-        Seconds; looked at after every step of a thousand signals.
+        Seconds; looked at after every step of 256 signals.
     n_jobs : int or None, default=None
-        Threads of the last least-squares fit; None means all that OpenMP may use.
+        Threads; None means all that OpenMP may use.
 
     Notes
     -----

@@ -6,19 +6,19 @@ import time
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from ..base import Solver
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from ..sparse_coding.atoms import FloatArray
+from ..threads import map_blocks
 from .problem import SparseApproximationProblem
 from .pursuit import completed, floors, pursue
 
 __all__ = ["OMP"]
 
 #: Signals in a block: their correlations stay in the cache from the product that makes them to the pursuit.
-_ROWS = 1024
+_ROWS = 128
 
 
 class OMP(Solver[SparseApproximationProblem, FloatArray]):
@@ -33,7 +33,7 @@ class OMP(Solver[SparseApproximationProblem, FloatArray]):
     Parameters
     ----------
     time_limit : float or None, default=None
-        Seconds; looked at after every thousand signals.
+        Seconds; looked at after every 128 signals.
     n_jobs : int or None, default=None
         Threads; None means all that OpenMP may use.
 
@@ -84,13 +84,19 @@ class OMP(Solver[SparseApproximationProblem, FloatArray]):
         x = problem.initial_point()
         if start is not None:
             self.start_point(problem, start)
-        n_threads = _openmp_effective_n_threads(self.n_jobs)
-        square, n_iter = problem.square.copy(), 0
-        for first in range(0, x.shape[0], _ROWS):
+        square = problem.square.copy()
+        _ = problem.dictionary.gram  # computed before threads share it
+
+        def encode(rows: slice) -> bool:
+            """Encode a block; return whether it was too late for that."""
             if self.time_limit is not None and time.perf_counter() - began >= self.time_limit:
-                return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped="time_limit")
-            rows = slice(first, first + _ROWS)
+                return True
             correlation = problem.X[rows] @ problem.dictionary.D.T
-            pursue(problem, correlation, square[rows], floors(square[rows], tol), x[rows], n_threads)
-            n_iter = max(n_iter, int(np.count_nonzero(x[rows], axis=1).max()))
-        return completed(self, problem, x, tol=tol, n_iter=n_iter, n_threads=n_threads)
+            pursue(problem, correlation, square[rows], floors(square[rows], tol), x[rows])
+            return False
+
+        late = any(map_blocks(encode, x.shape[0], _ROWS, self.n_jobs))
+        n_iter = int(np.count_nonzero(x, axis=1).max(initial=0))
+        if late:
+            return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped="time_limit")
+        return completed(self, problem, x, tol=tol, n_iter=n_iter, n_jobs=self.n_jobs)

@@ -11,11 +11,13 @@ from ..base import Solver
 from ..monitor import certify_once
 from ..solution import Solution
 from ..sparse_coding.atoms import FloatArray
+from ..threads import map_blocks
 from .problem import SparseApproximationProblem
 
 __all__ = ["completed", "floors", "pursue"]
 
 _REFINEMENTS = 2
+_ROWS = 128
 
 
 def floors(square: FloatArray, tol: float) -> FloatArray:
@@ -29,14 +31,11 @@ def pursue(
     square: FloatArray,
     floor: FloatArray,
     codes: FloatArray,
-    n_threads: int,
 ) -> None:
     """Code signals greedily under the constraint of `problem`; the arguments are those of the kernel."""
     atoms = problem.dictionary
     error_tol = -math.inf if problem.error_tol is None else float(problem.error_tol)
-    _matching_pursuit.pursue(
-        atoms.gram, atoms.norm, correlation, square, floor, codes, problem.largest, error_tol, 0.0, n_threads
-    )
+    _matching_pursuit.pursue(atoms.gram, atoms.norm, correlation, square, floor, codes, problem.largest, error_tol, 0.0)
 
 
 def completed(
@@ -46,7 +45,7 @@ def completed(
     *,
     tol: float,
     n_iter: int,
-    n_threads: int,
+    n_jobs: int | None,
 ) -> Solution[FloatArray]:
     """Return the codes `x` with their certificate, after more steps for the signals that miss the tolerance.
 
@@ -67,19 +66,23 @@ def completed(
             error_tol=problem.error_tol,
             atoms=problem.atoms,
         )
-        better = _refined(some, x[missing], tol, n_threads)
+        better = _refined(some, x[missing], tol, n_jobs)
         improved = some.relative(better) < relative[missing]
         x[missing[improved]] = better[improved]
         solution = certify_once(solver, problem, x, tol=tol, n_iter=n_iter)
     return solution
 
 
-def _refined(problem: SparseApproximationProblem, x: FloatArray, tol: float, n_threads: int) -> FloatArray:
+def _refined(problem: SparseApproximationProblem, x: FloatArray, tol: float, n_jobs: int | None) -> FloatArray:
     """Return `x` with the codes of its residuals added."""
     step = np.where(x != 0, 1.0, 0.0)
-    for rows in problem.blocks():
+    _ = problem.dictionary.gram  # computed before threads share it
+
+    def encode(rows: slice) -> None:
         residual = problem.residual(x[rows], rows)
         square = np.einsum("ij,ij->i", residual, residual)
         floor = floors(problem.square[rows], tol)
-        pursue(problem, residual @ problem.dictionary.D.T, square, floor, step[rows], n_threads)
+        pursue(problem, residual @ problem.dictionary.D.T, square, floor, step[rows])
+
+    map_blocks(encode, x.shape[0], _ROWS, n_jobs)
     return x + step

@@ -82,7 +82,7 @@ class Sklearn(Solver[SparseApproximationProblem, FloatArray]):
                 unit = _codes(problem, X, bound / problem.square[rows])
             x[rows] = unit * length[:, None] / problem.dictionary.norm
         n_iter = int(np.count_nonzero(x, axis=1).max(initial=0))
-        return completed(self, problem, x, tol=tol, n_iter=n_iter, n_threads=1)
+        return completed(self, problem, x, tol=tol, n_iter=n_iter, n_jobs=1)
 
 
 def _codes(problem: SparseApproximationProblem, X: FloatArray, error_tol: FloatArray) -> FloatArray:

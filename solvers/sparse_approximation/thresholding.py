@@ -9,13 +9,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from ...cython_ext import _matching_pursuit
 from ..base import Solver
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from ..sparse_coding.atoms import FloatArray
+from ..threads import map_blocks
 from .problem import SparseApproximationProblem
 from .pursuit import completed, floors
 
@@ -23,7 +23,7 @@ __all__ = ["Code", "Dictionary", "Thresholding", "largest_entries"]
 
 IndexArray = npt.NDArray[np.intp]
 
-_ROWS = 1024
+_ROWS = 256
 
 
 class Code(NamedTuple):
@@ -71,17 +71,15 @@ class Dictionary:
         The problem; its codes are those of this dictionary over `norm`.
     tol : float
         The tolerance that the solver is asked for.
-    n_threads : int
-        Threads of the least-squares fits.
     """
 
-    def __init__(self, problem: SparseApproximationProblem, tol: float, n_threads: int) -> None:
+    def __init__(self, problem: SparseApproximationProblem, tol: float) -> None:
         atoms = problem.dictionary
         self.norm = atoms.norm
         self.D: FloatArray = atoms.D / atoms.norm[:, None]
         self.gram: FloatArray = atoms.gram / atoms.norm / atoms.norm[:, None]
         self.k, self.n_atoms = problem.largest, problem.n_atoms
-        self.tol, self.n_threads = tol, n_threads
+        self.tol = tol
 
     def synthesis(self, code: Code) -> FloatArray:
         """Return the signals of the codes."""
@@ -112,7 +110,7 @@ class Dictionary:
         rest = square.copy()
         floor = floors(square, self.tol)
         ones = np.ones(self.n_atoms)
-        _matching_pursuit.pursue(self.gram, ones, correlation, rest, floor, x, self.k, -np.inf, 0.0, self.n_threads)
+        _matching_pursuit.pursue(self.gram, ones, correlation, rest, floor, x, self.k, -np.inf, 0.0)
         return x, rest
 
 
@@ -124,9 +122,9 @@ class Thresholding(Solver[SparseApproximationProblem, FloatArray]):
     max_iter : int
         Steps a signal.
     time_limit : float or None, default=None
-        Seconds; looked at after every step of a thousand signals.
+        Seconds; looked at after every step of 256 signals.
     n_jobs : int or None, default=None
-        Threads of the least-squares fits; None means all that OpenMP may use.
+        Threads; None means all that OpenMP may use.
     """
 
     problem = SparseApproximationProblem
@@ -154,21 +152,25 @@ class Thresholding(Solver[SparseApproximationProblem, FloatArray]):
         """Iterate on the signals of one block after another, then fit the atoms chosen and certify all codes."""
         deadline = np.inf if self.time_limit is None else time.perf_counter() + self.time_limit
         x = np.nan_to_num(self.start_point(problem, start), posinf=0.0, neginf=0.0)
-        n_threads = _openmp_effective_n_threads(self.n_jobs)
-        dictionary = Dictionary(problem, tol, n_threads)
-        n_iter = 0
-        for first in range(0, x.shape[0], _ROWS):
+        dictionary = Dictionary(problem, tol)
+
+        def encode(rows: slice) -> int:
+            """Encode a block; return the number of steps, -1 if it was too late for any."""
             if time.perf_counter() >= deadline:
-                return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped="time_limit")
-            rows = slice(first, first + _ROWS)
+                return -1
             X, square = problem.X[rows], problem.square[rows]
             q = X @ dictionary.D.T
             code = self._begin(x[rows] * dictionary.norm, q, dictionary.k)
             found, made = self.iterate(dictionary, X, q, code, square, deadline)
             found, _ = dictionary.least_squares(found, q, square)
             x[rows] = found / dictionary.norm
-            n_iter = max(n_iter, made)
-        return completed(self, problem, x, tol=tol, n_iter=n_iter, n_threads=n_threads)
+            return made
+
+        steps = map_blocks(encode, x.shape[0], _ROWS, self.n_jobs)
+        n_iter = max([0, *steps])
+        if min(steps, default=0) < 0:
+            return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped="time_limit")
+        return completed(self, problem, x, tol=tol, n_iter=n_iter, n_jobs=self.n_jobs)
 
     @staticmethod
     def _begin(x: FloatArray, q: FloatArray, k: int) -> Code:

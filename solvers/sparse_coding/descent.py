@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
-from threadpoolctl import ThreadpoolController
 
 from ...cython_ext import _sparse_coding
 from ..base import Solver
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
+from ..threads import map_blocks
 from .atoms import FloatArray
 from .problem import SparseCodingProblem
 
@@ -102,7 +99,6 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
         stages, warm = self.stages(problem, tol), start is not None
         _ = problem.dictionary.gram  # computed before threads share it
         rounds = np.zeros(x.shape[0], dtype=np.int32)
-        blocks = [slice(first, first + _ROWS) for first in range(0, x.shape[0], _ROWS)]
 
         def encode(rows: slice) -> bool:
             """Encode a block; return whether it was too late for that."""
@@ -111,14 +107,7 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
             rounds[rows] = self._descend(problem, problem.X[rows], stages, x[rows], warm=warm)
             return False
 
-        n_jobs = min(_openmp_effective_n_threads(self.n_jobs), len(blocks))
-        if n_jobs <= 1:
-            late = any(list(map(encode, blocks)))
-        else:
-            # Threads that sleep while they wait, each with one thread of BLAS: those of OpenMP and of BLAS spin, which
-            # took several times as long where there were more of them than cores.
-            with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_jobs) as pool:
-                late = any(list(pool.map(encode, blocks)))
+        late = any(map_blocks(encode, x.shape[0], _ROWS, self.n_jobs))
         stopped = "time_limit" if late else "max_iter" if rounds.min(initial=0) < 0 else "stalled"
         n_iter = int(np.where(rounds < 0, -1 - rounds, rounds).max(initial=0))
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
@@ -152,9 +141,3 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
                 self.max_iter,
             )
         return rounds
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    """Return what limits the threads of BLAS; to find its libraries takes as long as some codes."""
-    return ThreadpoolController()

@@ -100,5 +100,6 @@ class Enumerate(Solver[SparseCodingProblem, FloatArray]):
             best[better], x[better] = value[better], 0.0
             x[np.ix_(better, chosen)] = codes[better]
         if stopped == "stalled":  # digits that the normal equations lose
-            return polished(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
+            left = None if self.time_limit is None else max(0.0, began + self.time_limit - time.perf_counter())
+            return polished(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped, time_limit=left)
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)

@@ -24,6 +24,8 @@ class FISTA(BatchIteration):
         Steps.
     time_limit : float or None, default=None
         Seconds.
+    n_jobs : int or None, default=None
+        Threads; None means all that OpenMP may use.
 
     References
     ----------
@@ -47,10 +49,17 @@ class FISTA(BatchIteration):
     guarantee = "exact"
     supports: ClassVar[frozenset[str]] = frozenset({"positive", "own_penalty"})
 
-    def __init__(self, polish: bool = True, max_iter: int = 10000, time_limit: float | None = None) -> None:
+    def __init__(
+        self,
+        polish: bool = True,
+        max_iter: int = 10000,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.polish = polish
         self.max_iter = max_iter
         self.time_limit = time_limit
+        self.n_jobs = n_jobs
 
     def prepare(self, problem: SparseCodingProblem, batch: Batch) -> None:
         """Keep the extrapolated codes and the momentum of each signal."""

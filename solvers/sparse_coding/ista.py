@@ -32,6 +32,8 @@ class ISTA(BatchIteration):
         Steps.
     time_limit : float or None, default=None
         Seconds.
+    n_jobs : int or None, default=None
+        Threads; None means all that OpenMP may use.
 
     Notes
     -----
@@ -67,12 +69,14 @@ class ISTA(BatchIteration):
         polish: bool = True,
         max_iter: int = 10000,
         time_limit: float | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.step = step
         self.rest = rest
         self.polish = polish
         self.max_iter = max_iter
         self.time_limit = time_limit
+        self.n_jobs = n_jobs
 
     def resting_movement(self, tol: float) -> float:
         """Return the movement below which a signal rests."""

@@ -15,6 +15,7 @@ from scipy import sparse
 from ..base import Solver
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
+from ..threads import map_blocks
 from .atoms import FloatArray
 from .problem import SparseCodingProblem
 from .working_set_cd import polished
@@ -57,6 +58,7 @@ class BatchIteration(Solver[SparseCodingProblem, FloatArray]):
 
     problem = SparseCodingProblem
     polish: bool
+    n_jobs: int | None
 
     def prepare(self, problem: SparseCodingProblem, batch: Batch) -> None:
         """Set up what the backend keeps for each signal; the default is nothing."""
@@ -80,17 +82,22 @@ class BatchIteration(Solver[SparseCodingProblem, FloatArray]):
         """Iterate on one block of signals after another, polish the codes, and certify them."""
         began = time.perf_counter()
         x = problem.repair(self.start_point(problem, start))
-        n_iter, late = 0, False
+        _ = problem.dictionary.gram, problem.dictionary.lipschitz  # computed before threads share them
         deadline = np.inf if self.time_limit is None else began + self.time_limit
-        for first in range(0, x.shape[0], _ROWS):
-            rows = slice(first, first + _ROWS)
-            late = late or time.perf_counter() >= deadline
-            if not late:
-                taken, late = self._iterate(problem, rows, x, _MARGIN * tol, deadline)
-                n_iter = max(n_iter, taken)
+
+        def iterate(rows: slice) -> tuple[int, bool]:
+            if time.perf_counter() >= deadline:
+                return 0, True
+            return self._iterate(problem, rows, x, _MARGIN * tol, deadline)
+
+        blocks = map_blocks(iterate, x.shape[0], _ROWS, self.n_jobs)
+        n_iter, late = max((taken for taken, _ in blocks), default=0), any(late for _, late in blocks)
         stopped = "time_limit" if late else "max_iter" if n_iter >= self.max_iter else "stalled"
         if self.polish and not late and problem.compiled is not None:
-            return polished(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
+            left = None if self.time_limit is None else deadline - time.perf_counter()
+            return polished(
+                self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped, time_limit=left, n_jobs=self.n_jobs
+            )
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
 
     def _iterate(

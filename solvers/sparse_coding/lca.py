@@ -35,6 +35,8 @@ class LCA(BatchIteration):
         Time steps.
     time_limit : float or None, default=None
         Seconds.
+    n_jobs : int or None, default=None
+        Threads; None means all that OpenMP may use.
 
     References
     ----------
@@ -57,12 +59,18 @@ class LCA(BatchIteration):
     supports: ClassVar[frozenset[str]] = frozenset({"nonconvex"})
 
     def __init__(
-        self, rate: float = 0.1, polish: bool = True, max_iter: int = 10000, time_limit: float | None = None
+        self,
+        rate: float = 0.1,
+        polish: bool = True,
+        max_iter: int = 10000,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.rate = rate
         self.polish = polish
         self.max_iter = max_iter
         self.time_limit = time_limit
+        self.n_jobs = n_jobs
 
     def refuses(self, problem: SparseCodingProblem) -> str | None:
         """Return why `problem` has no such neurons, or None."""

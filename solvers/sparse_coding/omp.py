@@ -8,19 +8,20 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from ...cython_ext import _matching_pursuit
 from ...penalties import CEL0, L0
 from ..base import Solver
 from ..solution import Callback, Solution, Start
+from ..threads import map_blocks
 from .atoms import FloatArray
 from .problem import SparseCodingProblem
 from .working_set_cd import WorkingSetCD
 
 __all__ = ["OMP"]
 
-_ROWS = 1024
+#: Signals in a block: their correlations stay in the cache from the product that makes them to the pursuit.
+_ROWS = 128
 #: Correlations over ``||x||`` that no atom is worth taking for.
 _FLOOR = 1e-10
 
@@ -91,10 +92,11 @@ class OMP(Solver[SparseCodingProblem, FloatArray]):
             self.start_point(problem, start)
         x, atoms = problem.initial_point(), problem.dictionary
         largest = min(problem.X.shape[1], problem.n_atoms)
-        for first in range(0, x.shape[0], _ROWS):
+        _ = atoms.gram  # computed before threads share it
+
+        def encode(rows: slice) -> None:
             if self.time_limit is not None and time.perf_counter() - began >= self.time_limit:
-                break
-            rows = slice(first, first + _ROWS)
+                return
             square = 2.0 * problem.half_square[rows]
             _matching_pursuit.pursue(
                 atoms.gram,
@@ -106,8 +108,9 @@ class OMP(Solver[SparseCodingProblem, FloatArray]):
                 largest,
                 -math.inf,
                 2.0 * float(problem.penalty.alpha),
-                _openmp_effective_n_threads(self.n_jobs),
             )
+
+        map_blocks(encode, x.shape[0], _ROWS, self.n_jobs)
         left = None if self.time_limit is None else max(0.0, self.time_limit - (time.perf_counter() - began))
         found = WorkingSetCD(self.max_iter, left, self.n_jobs).solve(problem, start=x, tol=tol)
         return replace(found, solver=self.name)

@@ -65,7 +65,13 @@ def polished(
     tol: float,
     n_iter: int,
     stopped: str,
+    time_limit: float | None,
+    n_jobs: int | None = None,
 ) -> Solution[FloatArray]:
-    """Return the solution of another solver after coordinate descent from its codes `x`; see `certify_once`."""
-    found = WorkingSetCD().solve(problem, start=x, tol=tol)
-    return replace(found, status=found.status if found.converged else stopped, n_iter=n_iter, solver=solver.name)
+    """Return the solution of another solver after coordinate descent from its codes `x`; see `certify_once`.
+
+    `time_limit` is what is left of the other solver's.
+    """
+    found = WorkingSetCD(time_limit=time_limit, n_jobs=n_jobs).solve(problem, start=x, tol=tol)
+    final = found.converged or found.status == "time_limit"
+    return replace(found, status=found.status if final else stopped, n_iter=n_iter, solver=solver.name)

@@ -64,6 +64,14 @@ def spams(problem, tol):
     return lasso(X, D, lambda1=problem.penalty.alpha, mode=2, numThreads=1).T
 
 
+def sporco(problem, tol):
+    """Run the alternating direction method of SPORCO, on all signals together."""
+    from sporco.admm.bpdn import BPDN
+
+    options = BPDN.Options({"RelStopTol": tol, "MaxMainIter": 5000, "AutoRho": {"Enabled": True}})
+    return BPDN(problem.D.T, problem.X.T, problem.penalty.alpha, options).solve().T
+
+
 def skglm(problem, tol):
     """Code one signal after another; the loss is divided by the number of features, and so are the penalties."""
     from skglm import penalties

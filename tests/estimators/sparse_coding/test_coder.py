@@ -23,7 +23,9 @@ from estimand import PenalizedSparseCoder, sparse_encode
 from estimand.estimators.sparse_coding import _encode
 from estimand.penalties import L0, L1, L1L2, MCP, SCAD, Lq, Penalty
 from estimand.solvers.lasso.homotopy import Homotopy as LassoHomotopy
+from estimand.solvers.sparse_coding import SparseCodingProblem
 from estimand.solvers.sparse_coding.cyclic_cd import CyclicCD
+from estimand.solvers.sparse_coding.fista import FISTA
 from estimand.solvers.sparse_coding.graduated import Graduated
 from estimand.solvers.sparse_coding.working_set_cd import WorkingSetCD
 
@@ -564,7 +566,8 @@ def fitted_attributes(coder):
         ({"penalty": "lq", "q": 1.5}, ValueError, r"'q' .* range \[0.0, 1.0\]. Got 1.5"),
         ({"penalty": "lq", "q": -0.5}, ValueError, r"'q' .* range \[0.0, 1.0\]. Got -0.5"),
         ({"penalty": "lq", "q": np.nan}, ValueError, r"'q' .* range"),
-        ({"penalty": "mcp", "gamma": 0.0}, ValueError, r"'gamma' .* range \(0.0, inf\). Got 0.0"),
+        ({"penalty": "mcp", "gamma": 0.0}, ValueError, r"'gamma' .* range \(0.0, inf\).* Got 0.0"),
+        ({"n_jobs": 0}, ValueError, "'n_jobs' .* Got 0"),
         ({"penalty": "scad", "gamma": 2.0}, ValueError, "gamma=2.0 must be finite and above 2"),
         ({"alpha": 0.0}, ValueError, r"'alpha' .* range \(0.0, inf\). Got 0.0"),
         ({"alpha": -1}, ValueError, r"'alpha' .* range \(0.0, inf\). Got -1"),
@@ -752,3 +755,16 @@ def test_penalties_that_are_objects_are_not_changed():
     coder.fit_transform(1e-120 * X)
     assert coder.penalty is penalty
     assert penalty.alpha == 0.1
+
+
+def test_options_left_to_the_penalty_and_the_backend():
+    np.testing.assert_array_equal(
+        sparse_encode(X, D, penalty="scad", alpha=0.1), sparse_encode(X, D, penalty=SCAD(0.1, gamma=3.7))
+    )
+    np.testing.assert_array_equal(
+        sparse_encode(X, D, penalty="mcp", alpha=0.1), sparse_encode(X, D, penalty=MCP(0.1, gamma=3.0))
+    )
+    coder = PenalizedSparseCoder(D, alpha=0.1, solver="fista")
+    problem = SparseCodingProblem(X=X, D=D, penalty=L1(0.1))
+    assert coder._resolve(problem)[0].max_iter == FISTA().max_iter
+    assert coder.set_params(max_iter=7)._resolve(problem)[0].max_iter == 7

@@ -175,10 +175,10 @@ def test_thresholding_goes_on_from_its_start(solver):
 
 @pytest.mark.parametrize("solver", [OMP(), HTP(), IHT()])
 def test_neither_threads_nor_other_signals_matter(solver, monkeypatch):
-    X, D = random_data(5, 60, 12, 30)
+    X, D = random_data(5, 300, 12, 30)
     expected = codes(solver.set_params(n_jobs=1), X, D, n_nonzero_coefs=4)
     np.testing.assert_array_equal(codes(solver.set_params(n_jobs=2), X, D, n_nonzero_coefs=4), expected)
-    order = np.random.default_rng(0).permutation(60)
+    order = np.random.default_rng(0).permutation(300)
     np.testing.assert_allclose(codes(solver, X[order], D, n_nonzero_coefs=4), expected[order], rtol=1e-9)
     monkeypatch.setattr(pursuit, "_REFINEMENTS", 0)  # which would do what a block has left undone
     for module in (omp, thresholding):
@@ -207,12 +207,12 @@ def test_codes_that_fall_short_are_completed(monkeypatch):
     x = full * (1 + 1e-5 * np.random.default_rng(0).standard_normal(full.shape))
     x[:10] = codes(OMP(), X[:10], D, n_nonzero_coefs=2)
     x[10:20] = full[10:20]
-    solution = pursuit.completed(OMP(), problem, x.copy(), tol=1e-9, n_iter=1, n_threads=1)
+    solution = pursuit.completed(OMP(), problem, x.copy(), tol=1e-9, n_iter=1, n_jobs=1)
     assert solution.converged
     np.testing.assert_allclose(solution.x, full, rtol=1e-9)
     np.testing.assert_array_equal(solution.x[10:20], full[10:20])
     monkeypatch.setattr(pursuit, "_REFINEMENTS", 0)
-    assert pursuit.completed(OMP(), problem, x, tol=1e-9, n_iter=1, n_threads=1).status == "stalled"
+    assert pursuit.completed(OMP(), problem, x, tol=1e-9, n_iter=1, n_jobs=1).status == "stalled"
 
 
 def test_a_step_that_does_not_help_is_taken_back(monkeypatch):
@@ -231,7 +231,7 @@ def test_an_error_above_its_bound_is_brought_below_it():
     problem = SparseApproximationProblem(X=X, D=D, error_tol=0.5)
     x = codes(OMP(), X, D, n_nonzero_coefs=1)
     assert np.isinf(problem.relative(x)).any()
-    solution = pursuit.completed(OMP(), problem, x, tol=TOL, n_iter=1, n_threads=1)
+    solution = pursuit.completed(OMP(), problem, x, tol=TOL, n_iter=1, n_jobs=1)
     assert solution.converged
     np.testing.assert_allclose(solution.x, OMP().solve(problem, tol=TOL).x, atol=1e-10)
 

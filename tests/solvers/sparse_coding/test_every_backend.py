@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from estimand.penalties import CEL0, L1
+from estimand.penalties import CEL0, L0, L1
 from estimand.solvers import get_solver, list_solvers, resolve_solver
+from estimand.solvers.sparse_coding import descent, iteration, omp, working_set_cd
 from estimand.solvers.sparse_coding.examples import examples, random_instance
 from estimand.solvers.testing import check_solver, qualifies
 
@@ -84,3 +85,34 @@ def test_a_tighter_tolerance_moves_codes_towards_the_minimum():
     best = get_solver("working_set_cd", problem).solve(problem, tol=1e-13).objective
     for tol in (1e-2, 1e-4, 1e-6):
         assert get_solver("working_set_cd", problem).solve(problem, tol=tol).objective - best <= tol * problem.scale
+
+
+@pytest.mark.parametrize(
+    "backend", [name for name in BACKENDS if "n_jobs" in get_solver(name, "sparse_coding").get_params()]
+)
+def test_threads_do_not_matter(backend, monkeypatch):
+    for module in (descent, iteration, omp):
+        monkeypatch.setattr(module, "_ROWS", 8)
+    problem = random_instance(0, penalty=L0(0.05) if backend in ("omp", "graduated") else L1(0.1), n=50)
+    codes = [get_solver(backend, problem, n_jobs=n_jobs).solve(problem, tol=TOL).x for n_jobs in (1, 2, 3)]
+    for again in codes[1:]:
+        np.testing.assert_array_equal(again, codes[0])
+
+
+@pytest.mark.parametrize("backend", ["ista", "fista", "lca", "enumerate"])
+def test_polishing_keeps_to_the_options_of_the_backend(backend, monkeypatch):
+    made = []
+
+    class Descent(working_set_cd.WorkingSetCD):
+        def solve(self, problem, **options):
+            made.append((self.time_limit, self.n_jobs))
+            return super().solve(problem, **options)
+
+    monkeypatch.setattr(working_set_cd, "WorkingSetCD", Descent)
+    small = {"penalty": L0(0.05), "n_atoms": 8} if backend == "enumerate" else {"penalty": L1(0.1)}
+    problem = random_instance(0, **small)
+    own = {} if backend == "enumerate" else {"n_jobs": 1}
+    get_solver(backend, problem, time_limit=100.0, **own).solve(problem, tol=TOL)
+    ((left, n_jobs),) = made
+    assert 0 < left < 100
+    assert n_jobs == own.get("n_jobs")

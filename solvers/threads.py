@@ -1,0 +1,62 @@
+"""Independent rows shared out to threads in blocks of a fixed size, so that answers do not depend on the threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from threading import current_thread, main_thread
+from typing import Any, TypeVar, cast
+
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["map_blocks"]
+
+T = TypeVar("T")
+
+
+def map_blocks(function: Callable[[slice], T], n_rows: int, size: int, n_jobs: int | None) -> list[T]:
+    """Call `function` with the slices of one block of rows after another, in threads if that is worth it.
+
+    Parameters
+    ----------
+    function : callable
+        Spends its time without the GIL: in kernels and in BLAS.
+    n_rows, size : int
+        Rows in all, and in a block.
+    n_jobs : int or None
+        Threads, at most one a block; None means all that OpenMP may use.
+
+    Returns
+    -------
+    results : list
+        What `function` returned for each block, in order.
+    """
+    blocks = [slice(first, min(first + size, n_rows)) for first in range(0, n_rows, size)]
+    n_threads = min(_openmp_effective_n_threads(n_jobs), len(blocks))
+    # Threads that sleep while they wait, each with one thread of BLAS: those of OpenMP and of BLAS spin, which took
+    # several times as long where there were more of them than cores.
+    with _one_blas_thread():
+        if n_threads <= 1:
+            return list(map(function, blocks))
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(function, blocks))
+
+
+def _one_blas_thread() -> AbstractContextManager[Any]:
+    """Leave BLAS one thread, if this is the main one.
+
+    The limit is that of the process. Of threads that overlap the last would keep what it found, the limit of another;
+    and who calls from a thread of their own has others that are to keep the cores busy.
+    """
+    if current_thread() is main_thread():
+        return cast("AbstractContextManager[Any]", _controller().limit(limits=1, user_api="blas"))
+    return nullcontext()
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Return what limits the threads of BLAS; to find its libraries takes as long as some codes."""
+    return ThreadpoolController()

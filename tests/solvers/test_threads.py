@@ -1,0 +1,64 @@
+"""Rows shared out to threads."""
+
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from estimand.solvers.threads import map_blocks
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
+@pytest.mark.parametrize("n_rows", [0, 1, 7, 8, 9, 100])
+def test_blocks_are_those_of_one_thread_in_order(n_rows, n_jobs):
+    blocks = map_blocks(lambda rows: rows, n_rows, 8, n_jobs)
+    rows = [i for block in blocks for i in range(block.start, block.stop)]
+    assert rows == list(range(n_rows))
+    assert all(block.stop - block.start == 8 for block in blocks[:-1])
+
+
+def test_threads_meet_and_leave_one_thread_to_blas():
+    before = blas_threads()
+    barrier = threading.Barrier(2, timeout=10)
+
+    def meet(rows):
+        barrier.wait()  # raises after the timeout where the two calls are not made at once
+        return blas_threads()
+
+    assert map_blocks(meet, 2, 1, 2) == [{1}, {1}]
+    assert blas_threads() == before
+
+
+def test_one_block_stays_in_the_thread_that_calls():
+    assert map_blocks(lambda rows: threading.get_ident(), 5, 8, 2) == [threading.get_ident()]
+
+
+def test_errors_reach_the_caller():
+    def fail(rows):
+        raise FloatingPointError(f"rows {rows.start} to {rows.stop}")
+
+    with pytest.raises(FloatingPointError, match="rows 0 to 4"):
+        map_blocks(fail, 8, 4, 2)
+    np.testing.assert_array_equal(map_blocks(lambda rows: rows.start, 8, 4, 2), [0, 4])
+
+
+def test_calls_from_several_threads_leave_blas_its_threads():
+    before = blas_threads()
+    assert map_blocks(lambda rows: blas_threads(), 1, 1, 1) == [{1}]
+    barrier = threading.Barrier(3, timeout=10)
+
+    def meet(rows):
+        barrier.wait()
+        return rows.start
+
+    threads = [threading.Thread(target=map_blocks, args=(meet, 1, 1, 1)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert blas_threads() == before
