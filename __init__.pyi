@@ -5,6 +5,14 @@ from . import exceptions as exceptions
 from . import metrics as metrics
 from . import penalties as penalties
 from . import solvers as solvers
+from .estimators.conformal_pose.heatmaps import clean_heatmap as clean_heatmap
+from .estimators.conformal_pose.heatmaps import heatmap_moments as heatmap_moments
+from .estimators.conformal_pose.heatmaps import heatmap_peaks as heatmap_peaks
+from .estimators.conformal_pose.keypoints import ConformalKeypointDetector as ConformalKeypointDetector
+from .estimators.conformal_pose.quantile import conformal_quantile as conformal_quantile
+from .estimators.conformal_pose.regressor import ConformalRegressor as ConformalRegressor
+from .estimators.conformal_pose.sets import KeypointSets as KeypointSets
+from .estimators.conformal_pose.sets import SetPrediction as SetPrediction
 from .estimators.lasso import ElasticNet as ElasticNet
 from .estimators.lasso import Lasso as Lasso
 from .estimators.lasso_cv import ElasticNetCV as ElasticNetCV
@@ -26,5 +34,8 @@ from .solvers import get_solver as get_solver
 from .solvers import list_solvers as list_solvers
 from .solvers import register_solver as register_solver
 from .solvers import show_versions as show_versions
+from .solvers.pose_bound.p3p import p3p as p3p
+from .solvers.pose_bound.rotations import chordal_mean as chordal_mean
+from .solvers.pose_bound.rotations import rotation_angle as rotation_angle
 
 __version__: str

@@ -1,0 +1,1 @@
+"""Poses that are consistent with uncertain keypoints: their geometry, random members, and bounds on their errors."""
