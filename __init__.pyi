@@ -5,10 +5,13 @@ from . import exceptions as exceptions
 from . import metrics as metrics
 from . import penalties as penalties
 from . import solvers as solvers
+from .estimators.conformal_pose._pose_bounds import PoseBounds as PoseBounds
 from .estimators.conformal_pose.heatmaps import clean_heatmap as clean_heatmap
 from .estimators.conformal_pose.heatmaps import heatmap_moments as heatmap_moments
 from .estimators.conformal_pose.heatmaps import heatmap_peaks as heatmap_peaks
 from .estimators.conformal_pose.keypoints import ConformalKeypointDetector as ConformalKeypointDetector
+from .estimators.conformal_pose.pose import ConformalPoseEstimator as ConformalPoseEstimator
+from .estimators.conformal_pose.pose_set import PoseUncertaintySet as PoseUncertaintySet
 from .estimators.conformal_pose.quantile import conformal_quantile as conformal_quantile
 from .estimators.conformal_pose.regressor import ConformalRegressor as ConformalRegressor
 from .estimators.conformal_pose.sets import KeypointSets as KeypointSets

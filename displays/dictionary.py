@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ._axes import axes_or_new
+from ._axes import axes_or_new, check_count, checked_indices
 
 __all__ = ["DictionaryDisplay", "active_share", "atom_images", "fitted_model"]
 
@@ -92,7 +92,7 @@ class DictionaryDisplay:
         self.components = np.asarray(components, dtype=np.float64)
         self.images = atom_images(self.components, image_shape)
         self.image_shape = (self.images.shape[1], self.images.shape[2])
-        self.indices = _indices(indices, len(self.images))
+        self.indices = checked_indices(indices, len(self.images), "the atoms of components")
 
     @classmethod
     def from_estimator(
@@ -155,7 +155,7 @@ class DictionaryDisplay:
         if order not in _ORDERS:
             raise ValueError(f"order={order!r} must be 'usage', 'index' or None.")
         if max_atoms is not None:
-            _check_count("max_atoms", max_atoms)
+            check_count("max_atoms", max_atoms)
         model = fitted_model(estimator, "components_")
         components = np.asarray(model.components_, dtype=np.float64)
         usage = None
@@ -211,7 +211,7 @@ class DictionaryDisplay:
         if scale not in _SCALES:
             raise ValueError(f"scale={scale!r} must be 'atom' or 'common'.")
         if n_columns is not None:
-            _check_count("n_columns", n_columns)
+            check_count("n_columns", n_columns)
         self.ax_ = axes_or_new(ax, type(self).__name__)
         self.figure_ = self.ax_.figure
         import matplotlib as mpl
@@ -277,11 +277,6 @@ def active_share(codes: Any) -> FloatArray:
     return np.asarray((values != 0).mean(axis=0), dtype=np.float64).ravel()
 
 
-def _check_count(name: str, count: int) -> None:
-    if not (isinstance(count, Integral) and count >= 1):
-        raise ValueError(f"{name}={count!r} must be an integer of at least 1, or None.")
-
-
 def atom_images(components: FloatArray, shape: tuple[int, int] | None, split: bool | None = None) -> FloatArray:
     """Return atoms as images of shape (n_atoms, height, width); `split` tells whether signals are, None that it may be.
 
@@ -322,14 +317,3 @@ def _sides(shape: Any) -> tuple[int, int]:
     if len(sides) != 2 or not all(isinstance(side, Integral) and side >= 1 for side in sides):
         raise ValueError(f"image_shape={shape!r} must be two positive integers, the height and the width of the atoms.")
     return int(sides[0]), int(sides[1])
-
-
-def _indices(indices: npt.ArrayLike | None, n_atoms: int) -> npt.NDArray[np.intp]:
-    if indices is None:
-        return np.arange(n_atoms)
-    numbers = np.asarray(indices)
-    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
-        raise ValueError(f"indices={numbers.tolist()} must be a vector of integers, one or more.")
-    if numbers.min() < 0 or numbers.max() >= n_atoms:
-        raise ValueError(f"indices={numbers.tolist()} must lie in [0, {n_atoms - 1}], the atoms of components.")
-    return numbers.astype(np.intp)

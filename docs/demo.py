@@ -33,6 +33,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from statsmodels.datasets import fair
 
 from estimand import (
+    ConformalPoseEstimator,
     Lasso,
     LqDictionaryLearning,
     PenalizedLogisticRegression,
@@ -42,8 +43,9 @@ from estimand import (
     ProportionalOddsClassifier,
     SeparateLogitClassifier,
     list_solvers,
+    rotation_angle,
 )
-from estimand.datasets import extract_whitened_patches
+from estimand.datasets import extract_whitened_patches, make_textured_plane_dataset
 from estimand.exceptions import BackendUnavailableError, UnsupportedProblemError
 from estimand.metrics import mean_active, rare_log_loss, reconstruction_error
 from estimand.penalties import MCP
@@ -209,6 +211,45 @@ def sparse_codes(advance: Callable[[], None]) -> Table:
     return table
 
 
+def poses(advance: Callable[[], None]) -> Table:
+    """Bound the errors of the poses of a photograph in rendered views, from the answers of a detector of corners."""
+    views = make_textured_plane_dataset(220, occlusion=0.1, random_state=0)
+    X, truth, affine = views.heatmaps[200:], views.poses[200:], views.affine[200:]
+    table = Table(
+        title="A photograph in 20 rendered views: its pose from 9 corners, with error bounds from 200 other views",
+        title_justify="left",
+        caption="Medians. Bounds hold wherever the sets hold all corners; without a pose in them there is no bound.",
+        caption_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("level", "corners in sets", "bounds held", "error", "bound", "s a view"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for alpha in (0.4, 0.2, 0.1):
+        model = ConformalPoseEstimator(views.points, views.camera, alpha=alpha, random_state=0)
+        model.fit(views.heatmaps[:200], views.keypoints[:200])
+        covered = model.detector_.predict_set(X).contains(views.keypoints[200:])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of views without a pose
+            found = model.predict(X, affine)
+            start = time.perf_counter()
+            bounds = model.predict_bounds(X, affine)
+            seconds = (time.perf_counter() - start) / len(X)
+        turn = rotation_angle(found[:, :, :3], truth[:, :, :3])
+        move = np.linalg.norm(found[:, :, 3] - truth[:, :, 3], axis=1)
+        held = (turn <= bounds["rotation_deg"]) & (move <= bounds["translation"])
+        table.add_row(
+            f"{1 - alpha:.0%}",
+            f"{covered.mean():.0%}",
+            f"{held.mean():.0%}",
+            f"{np.median(turn):.1f}°, {100 * np.median(move):.1f} cm",
+            f"{np.nanmedian(bounds['rotation_deg']):.0f}°, {100 * np.nanmedian(bounds['translation']):.0f} cm",
+            f"{seconds:.2f}",
+        )
+        advance()
+    return table
+
+
 def solve_twice(name: str, problem: LassoProblem) -> tuple[Run, float]:
     """Solve `problem` with the backend `name`, twice, because some compile first; also return the first seconds."""
     options = {"max_iter": 1_000_000, "time_limit": SECONDS_PER_BACKEND}
@@ -352,12 +393,14 @@ def main() -> None:
         others = other_estimators(task("Other estimators", 3))
         rare = rare_events(task("Rare events", 3))
         codes = sparse_codes(task("Sparse codes", 3))
+        certified = poses(task("Poses with error bounds", 3))
 
     console.print(predictions, "")
     console.print(backends, "")
     console.print(others, "")
     console.print(rare, "")
     console.print(codes, "")
+    console.print(certified, "")
     file = output / "lasso.png"
     names = pipeline[0].get_feature_names_out(diabetes.feature_names)
     draw(alphas, coefficients, names, problem.alpha, runs, file)

@@ -159,6 +159,11 @@ class Monitor(Generic[X]):
         """End the run: no further progress is possible, for the reason given."""
         self.status, self.message = "stalled", message
 
+    def certify(self, x: X, dual: Any) -> None:
+        """Certify the point `x` once more, after the last check: with a dual that takes the whole run to prove."""
+        self._last, self._last_certified = x, True
+        self._certify(x, dual)
+
     def solution(self, *, state: State | None = None) -> Solution[X]:
         """Return the best point seen with its certificate."""
         if self._last is None:

@@ -31,6 +31,7 @@ PROBLEMS: Mapping[str, str] = {
     "sparse_coding": ".sparse_coding",
     "proportional_odds": ".proportional_odds",
     "penalized_least_squares": ".penalized_least_squares",
+    "pose_bound": ".pose_bound",
 }
 ENTRY_POINT_GROUP = "estimand.solvers"
 

@@ -140,6 +140,17 @@ class KeypointCones:
         return float(pdist(self.points).max())
 
     @cached_property
+    def pivot(self) -> FloatArray:
+        """The centroid of the points."""
+        return np.asarray(self.points.mean(axis=0))
+
+    @cached_property
+    def unit(self) -> KeypointCones:
+        """The same set with lengths in diameters of the object."""
+        scale = self.diameter
+        return KeypointCones(self.points / scale, self.cones, self.centers, self.min_depth / scale)
+
+    @cached_property
     def spreads(self) -> FloatArray:
         """The matrices ``L_k^-T`` of shape (K, 2, 2), which take the unit disk to the ellipses around 0."""
         return np.ascontiguousarray(np.linalg.inv(self.cones[:, :, :2]))
