@@ -91,7 +91,7 @@ def l1(options):
         problem = SparseCodingProblem(X=X, D=D, penalty=L1(alpha))
         best = problem.objective(ours(problem, "working_set_cd", 1e-11))
         peers = [("SPAMS lasso", partial(spams_lasso, X, D, alpha), 1.0 if n_atoms < 512 else 0.5)]
-        run = ("working_set_cd", partial(ours, problem, "working_set_cd", 1e-6))
+        run = ("homotopy", partial(ours, problem, "homotopy", 1e-6))
         pair(f"l1, {name}", run, peers, problem.objective, best, options.repeats)
 
 
@@ -105,7 +105,7 @@ def l1_scikit_learn(options):
             (f"scikit-learn {algorithm}", partial(sklearn_encode, X, D, algorithm=algorithm, alpha=alpha), target)
             for algorithm, target in (("lasso_cd", 1 / 3), ("lasso_lars", 1 / 25))
         ]
-        run = ("working_set_cd", partial(ours, problem, "working_set_cd", 1e-6))
+        run = ("homotopy", partial(ours, problem, "homotopy", 1e-6))
         pair(f"l1, {name}", run, peers, problem.objective, best, 1)
 
 

@@ -18,7 +18,7 @@ BACKENDS: Mapping[str, str] = {
     "fista": ".fista:FISTA",
     "lca": ".lca:LCA",
     "omp": ".omp:OMP",
-    "homotopy": ".by_signal:Homotopy",
+    "homotopy": ".homotopy:Homotopy",
     "enumerate": ".enumerate:Enumerate",
     "sklearn": ".sklearn:Sklearn",
     "cvxpy": ".by_signal:CVXPY",
@@ -29,6 +29,8 @@ def choose(problem: SparseCodingProblem, qualified: Container[str]) -> tuple[str
     """Return the backend that ``"auto"`` means for `problem`, and why."""
     if not problem.penalty.is_convex and "graduated" in qualified:
         return "graduated", "the penalty is not convex: continuation finds better minima"
+    if "homotopy" in qualified:
+        return "homotopy", "l1: exact paths on the Gram matrix of the atoms are faster than descent"
     for name in ("working_set_cd", "ista"):
         if name in qualified:
             return name, "the fastest of the qualified backends"

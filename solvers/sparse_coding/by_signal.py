@@ -12,7 +12,6 @@ from ...penalties import L1
 from ..base import Solver
 from ..lasso import LassoProblem
 from ..lasso.cvxpy import CVXPY as LassoCVXPY
-from ..lasso.homotopy import Homotopy as LassoHomotopy
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
 from .atoms import FloatArray
@@ -65,38 +64,6 @@ class BySignal(Solver[SparseCodingProblem, FloatArray]):
             if stopped == "interrupted":
                 break
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
-
-
-class Homotopy(BySignal):
-    """The exact path of l1 codes from 0, on a QR factorisation: for the last digits, and ill-conditioned dictionaries.
-
-    Parameters
-    ----------
-    max_iter : int, default=100000
-        Breakpoints a signal.
-    time_limit : float or None, default=None
-        Seconds; looked at after each signal.
-
-    References
-    ----------
-    B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, "Least angle regression", Annals of Statistics 32 (2004).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from estimand.penalties import L1
-    >>> from estimand.solvers.sparse_coding import SparseCodingProblem
-    >>> from estimand.solvers.sparse_coding.by_signal import Homotopy
-    >>> problem = SparseCodingProblem(X=np.array([[1.2, 1.6]]), D=np.eye(2), penalty=L1(0.1))
-    >>> Homotopy().solve(problem, tol=1e-10).x.round(6).tolist()
-    [[1.1, 1.5]]
-    """
-
-    name = "homotopy"
-
-    def coder(self) -> Solver[LassoProblem, FloatArray]:
-        """Return the homotopy of the Lasso."""
-        return LassoHomotopy(max_iter=self.max_iter)
 
 
 class CVXPY(BySignal):

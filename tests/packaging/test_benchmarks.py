@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2] / "benchmarks"
 #: The data to take, with small sizes.
 DATASETS = {
+    "conformal_pose": "Random[n_instances=1,n_keypoints=5]",
     "dictionary_learning": "Patches[size=8,n_train=600,n_held=50]",
     "lasso": "Dense",
     "presto": "Fair",

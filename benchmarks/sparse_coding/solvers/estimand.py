@@ -9,7 +9,7 @@ class Solver(Coder):
     """The backends that can solve the problem."""
 
     name = "estimand"
-    parameters = {"backend": ["working_set_cd", "graduated", "cyclic_cd", "ista", "fista"]}
+    parameters = {"backend": ["homotopy", "working_set_cd", "graduated", "cyclic_cd", "ista", "fista"]}
 
     def objection(self, problem):
         try:

@@ -3,6 +3,7 @@
 import pickle
 import tracemalloc
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from estimand import PenalizedSparseCoder, sparse_encode
 from estimand.estimators.sparse_coding import _encode
 from estimand.penalties import L0, L1, L1L2, MCP, SCAD, Lq, Penalty
+from estimand.solvers.lasso.cvxpy import CVXPY as LassoCVXPY
 from estimand.solvers.lasso.homotopy import Homotopy as LassoHomotopy
 from estimand.solvers.sparse_coding import SparseCodingProblem
 from estimand.solvers.sparse_coding.cyclic_cd import CyclicCD
 from estimand.solvers.sparse_coding.fista import FISTA
 from estimand.solvers.sparse_coding.graduated import Graduated
-from estimand.solvers.sparse_coding.working_set_cd import WorkingSetCD
+from estimand.solvers.sparse_coding.homotopy import Homotopy
 
 NAMES = ("l1", "elastic_net", "lq", "l0", "cel0", "mcp", "scad", "log", "capped_l1")
 #: The number of features of the data of scikit-learn's checks, where it is not 3.
@@ -711,7 +713,7 @@ def test_constant_signals_have_the_code_zero(params):
     np.testing.assert_array_equal(coder.inverse_transform(codes), constant)
 
 
-@pytest.mark.parametrize(("backend", "name"), [(WorkingSetCD, "l1"), (Graduated, "l0")])
+@pytest.mark.parametrize(("backend", "name"), [(Homotopy, "l1"), (Graduated, "l0")])
 def test_an_interrupted_transform_leaves_the_coder_as_it_was(backend, name, monkeypatch):
     coder = PenalizedSparseCoder(D, penalty=name, alpha=0.1, fit_intercept=True).fit(X)
     before, codes = dict(vars(coder)), coder.transform(X)
@@ -735,17 +737,16 @@ def test_an_interrupted_transform_leaves_the_coder_as_it_was(backend, name, monk
 
 
 def test_a_backend_that_survives_ctrl_c_does_not_swallow_it(monkeypatch):
-    advance, calls = LassoHomotopy._advance, []
+    solve, calls = LassoCVXPY.solve, []
 
-    def interrupt(self, *args):
-        calls.append(args)
-        if len(calls) == 9:
-            raise KeyboardInterrupt
-        return advance(self, *args)
+    def interrupt(self, problem, **options):
+        calls.append(problem)
+        found = solve(self, problem, **options)
+        return replace(found, status="interrupted") if len(calls) == 9 else found
 
-    monkeypatch.setattr(LassoHomotopy, "_advance", interrupt)
+    monkeypatch.setattr(LassoCVXPY, "solve", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        PenalizedSparseCoder(D, alpha=0.01, solver="homotopy").transform(X)
+        PenalizedSparseCoder(D, alpha=0.01, solver="cvxpy").transform(X)
     assert len(calls) == 9
 
 

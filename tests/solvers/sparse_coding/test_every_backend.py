@@ -5,7 +5,7 @@ import pytest
 
 from estimand.penalties import CEL0, L0, L1
 from estimand.solvers import get_solver, list_solvers, resolve_solver
-from estimand.solvers.sparse_coding import descent, iteration, omp, working_set_cd
+from estimand.solvers.sparse_coding import descent, homotopy, iteration, omp, working_set_cd
 from estimand.solvers.sparse_coding.examples import examples, random_instance
 from estimand.solvers.testing import check_solver, qualifies
 
@@ -76,7 +76,8 @@ def test_no_coordinate_of_a_certified_code_can_gain(example):
 
 def test_auto_has_a_backend_for_every_example():
     chosen = {name: resolve_solver("auto", problem)[0].name for name, problem in EXAMPLES.items()}
-    assert chosen["l1"] == chosen["log"] == chosen["l1l2"] == "working_set_cd"
+    assert chosen["l1"] == chosen["l1_positive"] == "homotopy"
+    assert chosen["log"] == chosen["l1l2"] == "working_set_cd"
     assert chosen["l0"] == chosen["mcp"] == chosen["lq_positive"] == "graduated"
 
 
@@ -91,7 +92,7 @@ def test_a_tighter_tolerance_moves_codes_towards_the_minimum():
     "backend", [name for name in BACKENDS if "n_jobs" in get_solver(name, "sparse_coding").get_params()]
 )
 def test_threads_do_not_matter(backend, monkeypatch):
-    for module in (descent, iteration, omp):
+    for module in (descent, homotopy, iteration, omp):
         monkeypatch.setattr(module, "_ROWS", 8)
     problem = random_instance(0, penalty=L0(0.05) if backend in ("omp", "graduated") else L1(0.1), n=50)
     codes = [get_solver(backend, problem, n_jobs=n_jobs).solve(problem, tol=TOL).x for n_jobs in (1, 2, 3)]
