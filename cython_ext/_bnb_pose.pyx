@@ -2,8 +2,8 @@
 
     maximise  |R - R0|_F^2  or  |tau|^2   subject to   |N_k X_k| <= z_k,   z_k >= least_depth,   k = 1, ..., K,
 
-where z_k is the depth of ``X_k = R P_k + t0 + F tau``. A node is a box, see `_pose_relaxation`.
-When to stop, and what value no longer matters, comes with each call.
+where z_k is the depth of ``X_k = R P_k + t0 + F tau``. A node is a box, see `_pose_relaxation`. When to stop, and up to
+which value the objective does not matter, comes with each call.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ cdef double NARROWEST = 1e-9
 #: Positions are split only where the box of rotations is this narrow.
 cdef double NARROW = 0.1
 #: Coordinates whose interval is this much shorter than the longest are not split, whatever their share of the error.
-cdef double UNEVEN = 0.2
+cdef double UNEVEN = 0.6
 cdef double UP = 1.0 + 1e-14
 
 ctypedef struct Node:
@@ -234,7 +234,7 @@ cdef class PoseTree:
         target : float
             Values up to here do not matter, which `closed_upper` shows. Below 0: all poses matter.
         max_nodes : int
-            An even number.
+            Nodes come in pairs: one more if it is odd.
 
         Returns
         -------
@@ -332,8 +332,8 @@ cdef class PoseTree:
         # A value that is not a number changes nothing.
         if offset + value < node.upper:
             node.upper = offset + value
-        if node.upper <= target:
-            # The objective is a square: no pose has a negative one.
+        # The objective is a square: no pose has a negative one.
+        if node.upper <= target or node.upper < 0.0:
             self.close(at, node.upper if node.upper >= 0.0 else -INFINITY)
             return
         self.blame(node, shares, width)

@@ -16,18 +16,20 @@ from .objectives import Kind, squared_error
 from .rotations import nearest_rotation
 from .validation import FloatArray
 
-__all__ = ["Member", "climb", "climb_from_samples", "find_member", "least_violation"]
+__all__ = ["REFRESH_BARRIERS", "Member", "climb", "climb_from_samples", "find_member", "least_violation"]
 
 _KINDS = {"rotation": 0, "translation": 1}
 _SLACK = 2
-#: Climbs start from a barrier of this many times the objective: a high one leaves small local maxima behind.
+#: Climbs start from barriers of this many times the objective: high ones leave small local maxima behind, low ones find
+#: the maximum next to the start.
 BARRIERS = (1.0, 0.05)
+REFRESH_BARRIERS = (0.05, 1e-3)
 _LAST_BARRIER = 1e-9
 #: To find members: a low barrier stays near the start, a high one finds the way out of narrow places.
-_SLACK_BARRIERS = (1e-2, 1.0)
+_SLACK_BARRIERS = (1e-4, 1e-2, 1.0)
 _STEPS = 300
 #: Starts whose smallest ``1 - (|N_k X_k| / z_k)^2`` is below the first are moved inside until it is above the second.
-_CLOSE, _INSIDE = 1e-6, 1e-2
+_CLOSE, _INSIDE = 1e-6, 1e-3
 _FIRST_REPAIR, _REPAIRS = 1e-12, 13
 
 
@@ -62,7 +64,7 @@ def climb(
     R, t : arrays of shape (3, 3) and (3,)
         The start; it need not be a member.
     barriers : sequence of float
-        One climb for each, from the same start.
+        One climb for each, from the same start: `REFRESH_BARRIERS` where the start is near a maximum.
 
     Returns
     -------
@@ -165,8 +167,7 @@ def least_violation(
     near = float((unit.points @ turned[2] + moved[2]).min())
     if near < 2 * unit.min_depth:
         moved = _in_front(unit, turned, moved)
-    start = float(unit.violations(turned, moved)[0])
-    slack = 1 - start**2 - 0.1 * max(1.0, start**2)
+    start = float(unit.violations(turned, moved)[0]) ** 2
     best = (turned, moved * scale, float(cones.violations(turned, moved * scale)[0]))
     for barrier in _SLACK_BARRIERS:
         trial_R, trial_t = turned.copy(), moved.copy()
@@ -179,7 +180,7 @@ def least_violation(
             unit.min_depth,
             trial_R,
             trial_t,
-            slack,
+            1 - start - min(0.1, 10 * barrier) * max(1.0, start),
             barrier,
             _LAST_BARRIER,
             1 - enough**2,

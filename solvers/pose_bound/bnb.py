@@ -12,7 +12,7 @@ from ...exceptions import InfeasibleProblemError, UnboundedProblemError
 from ..base import Solver
 from ..monitor import Monitor
 from ..solution import Callback, Solution, Start
-from .ascent import Member, climb, climb_from_samples
+from .ascent import REFRESH_BARRIERS, Member, climb, climb_from_samples
 from .branch_and_bound import SLICE, BranchAndBound, TreeProof, prove_empty
 from .members import find_members
 from .problem import Pose, PoseBoundProblem
@@ -159,7 +159,7 @@ class Bnb(Solver[PoseBoundProblem, Pose]):
         best = max((member for member in members if member is not None), key=lambda m: m.value, default=None)
 
         def refresh(R: FloatArray, t: FloatArray) -> Member | None:
-            return climb(cones, *objective, R, t)
+            return climb(cones, *objective, R, t, barriers=REFRESH_BARRIERS)
 
         enclosure = problem.reach.enclosure
         search = BranchAndBound(

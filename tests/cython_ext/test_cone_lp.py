@@ -161,3 +161,18 @@ def test_any_multipliers_prove_a_bound(seed):
         bound = case.program().bound(case.cost, codes, directions, multipliers)
         assert bound >= least - 1e-9
         assert bound == pytest.approx(twin(case, case.cost, codes, directions, multipliers), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e6, 1e10, 1e12, 1e14, 1e16])
+def test_rounding_errors_prove_nothing_infeasible(size):
+    """Where the cones are as thin as rays, only rounding errors tell a programme with one point from one with none."""
+    for seed in range(40):
+        case = Case(seed)
+        case.N *= size
+        inside = case.linear @ np.random.default_rng(seed + 1000).uniform(-0.4, 0.4, 6)
+        axes = np.cross(case.N[:, 0], case.N[:, 1])
+        axes *= 10.0 / np.linalg.norm(axes, axis=1, keepdims=True)
+        case.constant = axes * np.where(axes[:, 2:] < 0, -1.0, 1.0) - inside
+        status, bound, *_ = case.program().maximize(case.cost)
+        assert status != INFEASIBLE
+        assert bound > -np.abs(case.cost) @ np.maximum(case.upper, -case.lower)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from estimand.solvers.pose_bound.ascent import Member, climb, climb_from_samples, least_violation
+from estimand.solvers.pose_bound.ascent import REFRESH_BARRIERS, Member, climb, climb_from_samples, least_violation
 from estimand.solvers.pose_bound.boundedness import boundedness
 from estimand.solvers.pose_bound.branch_and_bound import BranchAndBound, prove_empty
 from estimand.solvers.pose_bound.cones import KeypointCones
@@ -43,7 +43,7 @@ def search(pose_set, kind, R0, t0, Rs, ts, *, tol=TOL, max_nodes=10_000, keep_pr
         enclosure=boundedness(pose_set, t0).enclosure,
         tol=tol,
         member=member,
-        refresh=lambda R, t: climb(pose_set, kind, R0, t0, R, t),
+        refresh=lambda R, t: climb(pose_set, kind, R0, t0, R, t, barriers=REFRESH_BARRIERS),
         keep_proof=keep_proof,
     )
     while not run.done and run.n_nodes < max_nodes:

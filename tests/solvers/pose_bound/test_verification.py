@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from estimand.solvers.pose_bound.ascent import climb, climb_from_samples
+from estimand.solvers.pose_bound.ascent import REFRESH_BARRIERS, climb, climb_from_samples
 from estimand.solvers.pose_bound.boundedness import boundedness
 from estimand.solvers.pose_bound.branch_and_bound import BranchAndBound, root_box
 from estimand.solvers.pose_bound.objectives import squared_error
@@ -33,7 +33,7 @@ def searched(instance):
                 enclosure=enclosure,
                 tol=0.02,
                 member=member,
-                refresh=lambda R, t: climb(poses, kind, case.R0, case.t0, R, t),
+                refresh=lambda R, t: climb(poses, kind, case.R0, case.t0, R, t, barriers=REFRESH_BARRIERS),
                 keep_proof=True,
             )
             while not run.done:
