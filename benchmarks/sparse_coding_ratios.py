@@ -143,7 +143,7 @@ def threads(options):
         with threadpool_limits(n_jobs):
             return ours(problem, backend, 1e-6, n_jobs)
 
-    for penalty, backend in ((L1(alpha), "working_set_cd"), (L0(0.4 * alpha), "graduated")):
+    for penalty, backend in ((L1(alpha), "homotopy"), (L0(0.4 * alpha), "graduated")):
         problem = SparseCodingProblem(X=X, D=D, penalty=penalty)
         run = (f"{backend}, two threads", partial(limited, problem, backend, 2))
         peer = (f"{backend}, one thread", partial(limited, problem, backend, 1), 1 / (2 * 0.85))

@@ -106,8 +106,9 @@ class Run:
         """Return the codes of signals in the present dictionary."""
         problem = SparseCodingProblem(X=X, D=self.learner.D, penalty=self.penalty, positive=self.settings.positive_code)
         # From the codes before, a descent would only reach the minimum next to them.
-        found = self.solver.solve(problem, start=None if "nonconvex" in problem.needs() else start, tol=_CODE_TOL)
-        if start is not None:
+        convex = self.penalty.is_convex
+        found = self.solver.solve(problem, start=start if convex else None, tol=_CODE_TOL)
+        if start is not None and not convex:
             worse = problem.objectives(start) < problem.objectives(found.x)
             if worse.any():
                 descent = self.solver if problem.compiled is None else WorkingSetCD(n_jobs=self.settings.n_jobs)

@@ -102,9 +102,10 @@ def test_prox_properties(cls, seed, step):
     assert np.array_equal(penalty.prox(-x, step), -z)
     assert penalty.prox(0.0, step) == 0.0
     assert np.all(np.diff(z) >= -1e-12 * np.abs(x).max())
-    assert np.array_equal(penalty.prox(x, step, positive=True), np.where(x > 0, z, 0.0))
-    # Vectorised powers differ from scalar ones in the last digit.
-    np.testing.assert_allclose([penalty.prox(entry, step) for entry in x], z, rtol=1e-14 if cls is Lq else 0)
+    # The last digit of vectorised powers depends on how many there are.
+    rtol = 1e-14 if cls is Lq else 0
+    np.testing.assert_allclose(penalty.prox(x, step, positive=True), np.where(x > 0, z, 0.0), rtol=rtol)
+    np.testing.assert_allclose([penalty.prox(entry, step) for entry in x], z, rtol=rtol)
     assert np.array_equal(penalty.prox(x.reshape(4, 10), np.full((4, 10), step)), z.reshape(4, 10))
     values = penalty.value_elementwise(np.sort(np.abs(x)))
     assert np.all(np.diff(values) >= -1e-15 * values.max())

@@ -1,6 +1,7 @@
 """Rows shared out to threads."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from estimand.solvers.threads import map_blocks
 
 
 def blas_threads():
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    """The threads of the libraries that NumPy and SciPy bring; other packages load more of them at any time."""
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return {pool["num_threads"] for pool in pools if {"numpy.libs", "scipy.libs"} & set(Path(pool["filepath"]).parts)}
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
