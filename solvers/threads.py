@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from itertools import chain
 from threading import current_thread, main_thread
 from typing import Any, TypeVar, cast
 
@@ -17,7 +20,9 @@ __all__ = ["map_blocks"]
 T = TypeVar("T")
 
 
-def map_blocks(function: Callable[[slice], T], n_rows: int, size: int, n_jobs: int | None) -> list[T]:
+def map_blocks(
+    function: Callable[[slice], T], n_rows: int, size: int, n_jobs: int | None, *, deadline: float = math.inf
+) -> tuple[list[T], bool]:
     """Call `function` with the slices of one block of rows after another, in threads if that is worth it.
 
     Parameters
@@ -28,21 +33,31 @@ def map_blocks(function: Callable[[slice], T], n_rows: int, size: int, n_jobs: i
         Rows in all, and in a block.
     n_jobs : int or None
         Threads, at most one a block; None means all that OpenMP may use.
+    deadline : float, default=inf
+        The time of `time.perf_counter` after which no block is begun.
 
     Returns
     -------
     results : list
-        What `function` returned for each block, in order.
+        What `function` returned for each block that was begun, in order.
+    late : bool
+        Whether there are others.
     """
     blocks = [slice(first, min(first + size, n_rows)) for first in range(0, n_rows, size)]
     n_threads = min(_openmp_effective_n_threads(n_jobs), len(blocks))
+
+    def in_time(rows: slice) -> list[T]:
+        return [] if time.perf_counter() >= deadline else [function(rows)]
+
     # Threads that sleep while they wait, each with one thread of BLAS: those of OpenMP and of BLAS spin, which took
     # several times as long where there were more of them than cores.
     with _one_blas_thread():
         if n_threads <= 1:
-            return list(map(function, blocks))
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(function, blocks))
+            found = list(map(in_time, blocks))
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                found = list(pool.map(in_time, blocks))
+    return list(chain.from_iterable(found)), not all(found)
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:

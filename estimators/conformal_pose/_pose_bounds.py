@@ -108,7 +108,7 @@ def bound_errors(
     common: dict[str, Any] = {"center": center, "center_in_set": bool(cones.contains(*center)[0])}
     if any(problem.reach.status == "unbounded" for problem in problems.values()):
         return PoseBounds(**common, **_of_unbounded(problems, members), seconds=time.perf_counter() - began)
-    start = _farthest(members)
+    start = _first_member(members)
     found: dict[str, Any] = {"solutions": {}}
     for kind, problem in problems.items():
         try:
@@ -176,5 +176,5 @@ def _of_unbounded(problems: Mapping[str, PoseBoundProblem], members: Members) ->
     return found
 
 
-def _farthest(members: Members) -> Pose | None:
+def _first_member(members: Members) -> Pose | None:
     return Pose(members.R[0], members.t[0]) if len(members.R) else None

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import fit_or_nothing, forget
 from ._detections import Detections, flat_keypoints, read_affine, read_detections
-from .quantile import Calibration, check_alpha, encode_groups
+from .quantile import Calibration, encode_groups, row_thresholds, store_calibration
 from .sets import KeypointSets
 
 __all__ = ["ConformalKeypointDetector"]
@@ -161,12 +161,9 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
         forget(self)
         found = self._detections(X)
         scores = found.image_scores(flat_keypoints(y, found.counts))
-        self.calibration_, self.alpha_ = Calibration.from_scores(scores, groups), float(self.alpha)
-        self.scores_ = self.calibration_.by_label(self.calibration_.blocks)
-        self.quantile_ = self.calibration_.by_label(self.calibration_.quantiles(self.alpha_).tolist())
-        self.n_calibration_ = self.calibration_.by_label(self.calibration_.sizes)
+        calibration = Calibration.from_scores(scores, groups)
         self.n_keypoints_ = _counts_by_label(found.counts, groups)
-        self.calibration_.warn_of_infinity(self.alpha_, stacklevel=3)
+        store_calibration(self, calibration, stacklevel=3)
         return self
 
     def predict(self, X: Any, affine: Any = None) -> Any:
@@ -222,7 +219,7 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
             Before `fit`.
         """
         found = self._checked(X, groups).in_image(read_affine(affine))
-        precisions = found.precisions(self._thresholds(alpha, groups, len(found.counts)))
+        precisions = found.precisions(row_thresholds(self, alpha, groups, len(found.counts), stacklevel=2))
         centers, matrices = found.by_image(found.centers), found.by_image(precisions)
         if isinstance(centers, list):
             return [KeypointSets(c[None], P[None]) for c, P in zip(centers, matrices, strict=True)]
@@ -244,7 +241,7 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
     def coverage(self, X: Any, y: Any, alpha: float | None = None, groups: Any = None) -> float:
         """Return the share of images all of whose keypoints are in their sets; see `fit` and `predict_set`."""
         scores = self.score_samples(X, y)
-        return float(np.mean(scores <= self._thresholds(alpha, groups, scores.size)))
+        return float(np.mean(scores <= row_thresholds(self, alpha, groups, scores.size, stacklevel=2)))
 
     def score(self, X: Any, y: Any = None, *, groups: Any = None) -> float:
         """Return minus the mean logarithm of the areas of the sets: at the same level, smaller sets are better.
@@ -288,15 +285,6 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
             if wanted is not None and count != wanted:
                 raise ValueError(f"X[{i}] has {count} keypoints, but calibration was with {wanted}.")
         return found
-
-    def _thresholds(self, alpha: float | None, groups: Any, n_images: int) -> FloatArray:
-        level = check_alpha(self.alpha if alpha is None else alpha)
-        if level != self.alpha_:  # fit has warned of its own level
-            self.calibration_.warn_of_infinity(level, groups, stacklevel=3)
-        thresholds = np.asarray(self.calibration_.quantile(level, groups))
-        if thresholds.ndim and thresholds.size != n_images:
-            raise ValueError(f"groups has {thresholds.size} labels, but there are {n_images} images.")
-        return np.broadcast_to(thresholds, (n_images,))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -17,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 
-__all__ = ["Calibration", "check_alpha", "conformal_quantile", "encode_groups", "tail_rank"]
+__all__ = [
+    "Calibration",
+    "check_alpha",
+    "conformal_quantile",
+    "encode_groups",
+    "row_thresholds",
+    "store_calibration",
+    "tail_rank",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -255,6 +263,35 @@ class Calibration:
         ranks = np.array([tail_rank(size, alpha) for size in self.sizes])
         at = 0 if codes is None else codes
         return np.asarray(np.rint(p_values * (sizes[at] + 1)) <= ranks[at])
+
+
+def store_calibration(estimator: Any, calibration: Calibration, *, stacklevel: int = 1) -> None:
+    """Set the fitted attributes of a calibration, then warn, once, where there are too few scores.
+
+    A `stacklevel` of 1 points to the caller.
+    """
+    estimator.calibration_, estimator.alpha_ = calibration, float(estimator.alpha)
+    estimator.scores_ = calibration.by_label(calibration.blocks)
+    estimator.quantile_ = calibration.by_label(calibration.quantiles(estimator.alpha_).tolist())
+    estimator.n_calibration_ = calibration.by_label(calibration.sizes)
+    calibration.warn_of_infinity(estimator.alpha_, stacklevel=stacklevel + 1)
+
+
+def row_thresholds(estimator: Any, alpha: float | None, groups: Any, n_rows: int, *, stacklevel: int = 1) -> FloatArray:
+    """Return the threshold of each row at a level, None for the estimator's, and warn where fit did not.
+
+    Raises
+    ------
+    ValueError
+        For a bad `alpha`, and labels that are not those of the calibration, or not one a row.
+    """
+    level = check_alpha(estimator.alpha if alpha is None else alpha)
+    thresholds = np.asarray(estimator.calibration_.quantile(level, groups))
+    if level != estimator.alpha_:
+        estimator.calibration_.warn_of_infinity(level, groups, stacklevel=stacklevel + 1)
+    if thresholds.ndim and thresholds.size != n_rows:
+        raise ValueError(f"groups has {thresholds.size} labels, but there are {n_rows} rows.")
+    return np.broadcast_to(thresholds, (n_rows,))
 
 
 def encode_groups(groups: npt.ArrayLike, n_rows: int | None = None) -> tuple[list[Hashable], IntArray]:

@@ -32,7 +32,7 @@ from ._inner import (
 )
 from ._nonconformity import Nonconformity
 from ._targets import TargetLayout, read_target
-from .quantile import Calibration, check_alpha, encode_groups
+from .quantile import Calibration, check_alpha, encode_groups, row_thresholds, store_calibration
 from .sets import ScoreSets, SetPrediction
 
 __all__ = ["ConformalRegressor"]
@@ -180,6 +180,9 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     (200, 2, 2)
     """
 
+    calibration_: Calibration
+    alpha_: float
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimator": [HasMethods(["predict"]), None],
         "alpha": [Interval(Real, 0, 1, closed="neither")],
@@ -259,7 +262,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
             self._fit_scales(part, layout, score, self._fit_first(part, values[first], layout, score, weights))
             X, values = _safe_indexing(X, rows), values[rows]
             groups = None if groups is None else np.asarray(groups)[rows]
-        self._store(self._calibration(X, values, groups, known), stacklevel=3)
+        store_calibration(self, self._calibration(X, values, groups, known), stacklevel=3)
         return self
 
     def calibrate(self, X: Any, y: Any, *, groups: Any = None) -> ConformalRegressor:
@@ -291,7 +294,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         values = self.nonconformity_.layout.read(y)
         check_consistent_length(X, values, groups)
         check_features(self, X)
-        self._store(self._calibration(X, values, groups, ()), stacklevel=2)
+        store_calibration(self, self._calibration(X, values, groups, ()), stacklevel=2)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -524,14 +527,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         scores = self.nonconformity_.score(y, predictions, row_scales)
         return Calibration.from_scores(scores, groups, known=known)
 
-    def _store(self, calibration: Calibration, *, stacklevel: int) -> None:
-        """Set the fitted attributes of a calibration, then warn if there are too few rows."""
-        self.calibration_, self.alpha_ = calibration, float(self.alpha)
-        self.scores_ = calibration.by_label(calibration.blocks)
-        self.quantile_ = calibration.by_label(calibration.quantiles(self.alpha).tolist())
-        self.n_calibration_ = calibration.by_label(calibration.sizes)
-        calibration.warn_of_infinity(self.alpha_, stacklevel=stacklevel + 1)
-
     def _sets(self, X: Any, alpha: float | None, groups: Any) -> ScoreSets:
         """Return the sets of rows; it is called by public methods only, so that warnings point to their callers."""
         self._check_is_fitted()
@@ -539,9 +534,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         check_features(self, X)
         if groups is not None:
             check_consistent_length(X, groups)
-        thresholds = self.calibration_.quantile(level, groups)
-        if level != self.alpha_:  # fit has warned of its own level
-            self.calibration_.warn_of_infinity(level, groups, stacklevel=3)
+        thresholds = row_thresholds(self, level, groups, _num_samples(X), stacklevel=3)
         predictions, row_scales = self._predictions(X)
-        thresholds = np.broadcast_to(thresholds, predictions.shape[:1])
         return ScoreSets(predictions, self.nonconformity_, thresholds, row_scales)

@@ -16,7 +16,7 @@ from .objectives import Kind, squared_error
 from .rotations import nearest_rotation
 from .validation import FloatArray
 
-__all__ = ["REFRESH_BARRIERS", "Member", "climb", "climb_from_samples", "find_member", "least_violation"]
+__all__ = ["REFRESH_BARRIERS", "Member", "approach", "climb", "climb_from_samples", "find_member", "least_violation"]
 
 _KINDS = {"rotation": 0, "translation": 1}
 _SLACK = 2
@@ -134,11 +134,20 @@ def climb_from_samples(
 
 def find_member(cones: KeypointCones, R: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """Return a member strictly inside the set: the pose itself, or one that was found from it; None if none was."""
-    R = nearest_rotation(R)
-    if float(cones.violations(R, t)[0]) ** 2 < 1 - _CLOSE:
-        return R, np.array(t)
-    R, t, ratio = least_violation(cones, R, t, enough=1 - _INSIDE)
+    R, t, ratio = approach(cones, R, t)
     return (R, t) if ratio < 1 and cones.contains(R, t)[0] else None
+
+
+def approach(cones: KeypointCones, R: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Return a pose strictly inside the set, or the closest to it that was found, and its ``max_k |N_k X_k| / z_k``.
+
+    A pose that is inside is returned as it is.
+    """
+    R = nearest_rotation(R)
+    ratio = float(cones.violations(R, t)[0])
+    if ratio**2 < 1 - _CLOSE:
+        return R, np.array(t), ratio
+    return least_violation(cones, R, t, enough=1 - _INSIDE)
 
 
 def least_violation(

@@ -12,9 +12,9 @@ from ...exceptions import InfeasibleProblemError, UnboundedProblemError
 from ..base import Solver
 from ..monitor import Monitor
 from ..solution import Callback, Solution, Start
-from .ascent import REFRESH_BARRIERS, Member, climb, climb_from_samples
+from .ascent import REFRESH_BARRIERS, Member, climb
 from .branch_and_bound import SLICE, BranchAndBound, TreeProof, prove_empty
-from .members import find_members
+from .members import best_member, find_members
 from .problem import Pose, PoseBoundProblem
 from .validation import FloatArray
 from .verification import verify_tree
@@ -146,17 +146,14 @@ class Bnb(Solver[PoseBoundProblem, Pose]):
         cones, R0, t0 = problem.cones, problem.R0, problem.t0
         kind, objective = problem.kind, (problem.kind, R0, t0)
         found = find_members(cones, self.n_samples, np.random.default_rng(self.random_state))
-        members = [climb_from_samples(cones, *objective, found.R, found.t) if len(found.R) else None]
-        if problem.is_member(given):
-            members.append(climb(cones, *objective, *given))
+        best = best_member(problem, found, given)
         x = Pose(found.closest_R, found.closest_t)
-        if not any(members):
+        if best is None:
             decided = prove_empty(cones, *x, max_nodes=self.max_nodes, time_limit=self.time_limit)
             if decided.empty:
                 raise InfeasibleProblemError("No pose puts every keypoint in its set: this is proved.")
             if decided.member is not None:
-                members = [climb(cones, *objective, *decided.member)]
-        best = max((member for member in members if member is not None), key=lambda m: m.value, default=None)
+                best = climb(cones, *objective, *decided.member)
 
         def refresh(R: FloatArray, t: FloatArray) -> Member | None:
             return climb(cones, *objective, R, t, barriers=REFRESH_BARRIERS)

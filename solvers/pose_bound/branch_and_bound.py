@@ -17,14 +17,12 @@ from ...cython_ext._bnb_pose import PoseTree
 from .ascent import Member, find_member
 from .boundedness import Enclosure, common_point, enclose, pair_reach
 from .cones import KeypointCones
-from .objectives import Kind, ray_frame
+from .objectives import Kind, negligible, ray_frame
 from .rotations import nearest_rotation
 from .validation import FloatArray
 
 __all__ = ["BranchAndBound", "Emptiness", "Progress", "Refresh", "Root", "TreeProof", "prove_empty", "root_box"]
 
-#: Values of a point-like set below the square of this (radians, or diameters of the object) are not told apart.
-RESOLUTION = 1e-5
 #: What of the tolerance the search uses; the rest is for rounding errors when its proof is read again.
 _SHARE = 0.995
 #: Nodes of a slice: some milliseconds.
@@ -173,7 +171,7 @@ class BranchAndBound:
         self.cones, self.kind, self.tol, self.member, self.refresh = cones, kind, tol, member, refresh
         self._R0, self._enclosure = nearest_rotation(R0), enclosure
         self._square = 1.0 if kind == "rotation" else cones.diameter**2
-        self.absolute = RESOLUTION**2 * self._square
+        self.absolute = negligible(kind, cones.diameter)
         root = root_box(cones, kind, self._R0, t0, enclosure)
         self._root, self._keep_proof = root, keep_proof
         self._tree = PoseTree(

@@ -10,8 +10,7 @@ from ...exceptions import SolverError
 from ..base import Solver
 from ..monitor import certify_once
 from ..solution import Callback, Solution, Start
-from .ascent import climb, climb_from_samples
-from .members import find_members
+from .members import best_member, find_members
 from .problem import Pose, PoseBoundProblem
 
 __all__ = ["Local"]
@@ -75,15 +74,9 @@ class Local(Solver[PoseBoundProblem, Pose]):
     ) -> Solution[Pose]:
         """Climb from several members; the best of what is reached is the answer."""
         given = self.start_point(problem, start)
-        cones, objective = problem.cones, (problem.kind, problem.R0, problem.t0)
         rng = np.random.default_rng(self.random_state)
-        found = find_members(cones, self.n_samples, rng, walk=problem.reach.status == "bounded")
-        members = []
-        if len(found.R):
-            members.append(climb_from_samples(cones, *objective, found.R, found.t, n_starts=max(1, self.max_iter)))
-        if problem.is_member(given):
-            members.append(climb(cones, *objective, *given))
-        best = max((member for member in members if member is not None), key=lambda member: member.value, default=None)
+        found = find_members(problem.cones, self.n_samples, rng, walk=problem.reach.status == "bounded")
+        best = best_member(problem, found, given, n_starts=max(1, self.max_iter))
         if best is None:
             raise SolverError("No pose was found that puts every keypoint in its set; there may be none.")
         return certify_once(

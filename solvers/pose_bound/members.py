@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ascent import find_member, least_violation
+from .ascent import Member, approach, climb, climb_from_samples
 from .cones import KeypointCones
+from .problem import Pose, PoseBoundProblem
 from .sampling import Sampling, hit_and_run, least_violating_poses, ransag
 from .validation import FloatArray
 
-__all__ = ["Members", "find_members"]
+__all__ = ["Members", "best_member", "find_members"]
 
 #: Starts of the search for a member where random samples are none.
 _STARTS = 20
@@ -69,13 +70,38 @@ def find_members(
     starts_R, starts_t, _ = least_violating_poses(cones, n_samples, again, sampling, n_poses=_STARTS)
     closest = (starts_R[0], starts_t[0], np.inf)
     for start_R, start_t in zip(starts_R, starts_t, strict=True):
-        member = find_member(cones, start_R, start_t)
-        if member is not None:
-            R, t = member[0][None], member[1][None]
+        pose = approach(cones, start_R, start_t)
+        if pose[2] < 1 and cones.contains(*pose[:2])[0]:
+            R, t = pose[0][None], pose[1][None]
             if walk:
-                found = hit_and_run(cones, member, n_samples, rng)
+                found = hit_and_run(cones, pose[:2], n_samples, rng)
                 R, t = found.R, found.t
-            return Members(R, t, *member, float(cones.violations(*member)[0]))
-        pose = least_violation(cones, start_R, start_t)
+            return Members(R, t, *pose)
         closest = min(closest, pose, key=lambda pose: pose[2])
     return Members(R, t, *closest)
+
+
+def best_member(problem: PoseBoundProblem, found: Members, given: Pose, *, n_starts: int = 4) -> Member | None:
+    """Return the best local maximiser that is climbed to from members and from one more pose; None if there is none.
+
+    Parameters
+    ----------
+    problem : PoseBoundProblem
+        The problem.
+    found : Members
+        Members.
+    given : Pose
+        Another start, where it is a member.
+    n_starts : int, default=4
+        Members to climb from.
+
+    Returns
+    -------
+    Member or None
+        The best.
+    """
+    cones, objective = problem.cones, (problem.kind, problem.R0, problem.t0)
+    members = [climb_from_samples(cones, *objective, found.R, found.t, n_starts=n_starts)] if len(found.R) else []
+    if problem.is_member(given):
+        members.append(climb(cones, *objective, *given))
+    return max((member for member in members if member is not None), key=lambda member: member.value, default=None)

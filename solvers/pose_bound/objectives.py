@@ -8,10 +8,13 @@ import numpy as np
 
 from .validation import FloatArray
 
-__all__ = ["Kind", "ray_frame", "squared_error"]
+__all__ = ["Kind", "negligible", "ray_frame", "squared_error"]
 
 #: What is bounded: ``||R - R0||_F^2``, or ``||t - t0||^2``.
 Kind: TypeAlias = Literal["rotation", "translation"]
+
+#: Angles in radians, and distances in diameters of the object, that count as none.
+_RESOLUTION = 1e-5
 
 
 def squared_error(kind: Kind, R: FloatArray, t: FloatArray, R0: FloatArray, t0: FloatArray) -> FloatArray:
@@ -19,6 +22,11 @@ def squared_error(kind: Kind, R: FloatArray, t: FloatArray, R0: FloatArray, t0: 
     if kind == "rotation":
         return np.asarray(np.square(R - R0).sum(axis=(-1, -2)))
     return np.asarray(np.square(t - t0).sum(axis=-1))
+
+
+def negligible(kind: Kind, diameter: float) -> float:
+    """Return the value of the objective below which poses count as equal, for an object of this diameter."""
+    return _RESOLUTION**2 if kind == "rotation" else (_RESOLUTION * diameter) ** 2
 
 
 def ray_frame(t0: FloatArray) -> FloatArray:

@@ -16,13 +16,11 @@ from ..base import Problem
 from ..certificate import Certificate
 from .boundedness import Boundedness, boundedness
 from .cones import KeypointCones
-from .objectives import Kind, squared_error
+from .objectives import Kind, negligible, squared_error
 from .validation import FloatArray, check_rotations, finite_array
 
 __all__ = ["Pose", "PoseBoundDual", "PoseBoundProblem"]
 
-#: Angles in radians, and distances over the diameter of the object, that count as none.
-_RESOLUTION = 1e-5
 #: The objective of rotations by 180 degrees.
 _FARTHEST = 8.0
 #: An entry of ``R^T R - I`` of a member may be this large.
@@ -150,6 +148,4 @@ class PoseBoundProblem(Problem[Pose]):
     @cached_property
     def scale(self) -> float:  # type: ignore[override]
         """The square of the angle, or distance, below which poses count as equal."""
-        if self.kind == "rotation":
-            return _RESOLUTION**2
-        return (_RESOLUTION * self.cones.diameter) ** 2
+        return negligible(self.kind, self.cones.diameter)

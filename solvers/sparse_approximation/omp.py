@@ -80,22 +80,18 @@ class OMP(Solver[SparseApproximationProblem, FloatArray]):
         callback: Callback | None = None,
     ) -> Solution[FloatArray]:
         """Pursue the signals of one block after another, then certify all codes."""
-        began = time.perf_counter()
+        deadline = np.inf if self.time_limit is None else time.perf_counter() + self.time_limit
         x = problem.initial_point()
         if start is not None:
             self.start_point(problem, start)
         square = problem.square.copy()
         _ = problem.dictionary.gram  # computed before threads share it
 
-        def encode(rows: slice) -> bool:
-            """Encode a block; return whether it was too late for that."""
-            if self.time_limit is not None and time.perf_counter() - began >= self.time_limit:
-                return True
+        def encode(rows: slice) -> None:
             correlation = problem.X[rows] @ problem.dictionary.D.T
             pursue(problem, correlation, square[rows], floors(square[rows], tol), x[rows])
-            return False
 
-        late = any(map_blocks(encode, x.shape[0], _ROWS, self.n_jobs))
+        _, late = map_blocks(encode, x.shape[0], _ROWS, self.n_jobs, deadline=deadline)
         n_iter = int(np.count_nonzero(x, axis=1).max(initial=0))
         if late:
             return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped="time_limit")

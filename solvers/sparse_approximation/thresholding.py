@@ -155,9 +155,7 @@ class Thresholding(Solver[SparseApproximationProblem, FloatArray]):
         dictionary = Dictionary(problem, tol)
 
         def encode(rows: slice) -> int:
-            """Encode a block; return the number of steps, -1 if it was too late for any."""
-            if time.perf_counter() >= deadline:
-                return -1
+            """Encode a block; return the number of steps."""
             X, square = problem.X[rows], problem.square[rows]
             q = X @ dictionary.D.T
             code = self._begin(x[rows] * dictionary.norm, q, dictionary.k)
@@ -166,9 +164,9 @@ class Thresholding(Solver[SparseApproximationProblem, FloatArray]):
             x[rows] = found / dictionary.norm
             return made
 
-        steps = map_blocks(encode, x.shape[0], _ROWS, self.n_jobs)
-        n_iter = max([0, *steps])
-        if min(steps, default=0) < 0:
+        steps, late = map_blocks(encode, x.shape[0], _ROWS, self.n_jobs, deadline=deadline)
+        n_iter = max(steps, default=0)
+        if late:
             return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped="time_limit")
         return completed(self, problem, x, tol=tol, n_iter=n_iter, n_jobs=self.n_jobs)
 

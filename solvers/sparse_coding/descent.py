@@ -94,20 +94,16 @@ class BlockDescent(Solver[SparseCodingProblem, FloatArray]):
         callback: Callback | None = None,
     ) -> Solution[FloatArray]:
         """Descend on the signals of one block after another, then certify all codes."""
-        began = time.perf_counter()
+        deadline = np.inf if self.time_limit is None else time.perf_counter() + self.time_limit
         x = problem.repair(self.start_point(problem, start))
         stages, warm = self.stages(problem, tol), start is not None
         _ = problem.dictionary.gram  # computed before threads share it
         rounds = np.zeros(x.shape[0], dtype=np.int32)
 
-        def encode(rows: slice) -> bool:
-            """Encode a block; return whether it was too late for that."""
-            if self.time_limit is not None and time.perf_counter() - began >= self.time_limit:
-                return True
+        def encode(rows: slice) -> None:
             rounds[rows] = self._descend(problem, problem.X[rows], stages, x[rows], warm=warm)
-            return False
 
-        late = any(map_blocks(encode, x.shape[0], _ROWS, self.n_jobs))
+        _, late = map_blocks(encode, x.shape[0], _ROWS, self.n_jobs, deadline=deadline)
         stopped = "time_limit" if late else "max_iter" if rounds.min(initial=0) < 0 else "stalled"
         n_iter = int(np.where(rounds < 0, -1 - rounds, rounds).max(initial=0))
         return certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)

@@ -90,7 +90,7 @@ class Homotopy(Solver[SparseCodingProblem, FloatArray]):
         callback: Callback | None = None,
     ) -> Solution[FloatArray]:
         """Follow the paths of the signals of one block after another, then certify all codes."""
-        began = time.perf_counter()
+        deadline = np.inf if self.time_limit is None else time.perf_counter() + self.time_limit
         if start is not None:
             self.start_point(problem, start)
         x, atoms = problem.initial_point(), problem.dictionary
@@ -98,10 +98,7 @@ class Homotopy(Solver[SparseCodingProblem, FloatArray]):
         steps = np.zeros(x.shape[0], dtype=np.int32)
         _ = atoms.gram  # computed before threads share it
 
-        def encode(rows: slice) -> bool:
-            """Encode a block; return whether it was too late for that."""
-            if self.time_limit is not None and time.perf_counter() - began >= self.time_limit:
-                return True
+        def encode(rows: slice) -> None:
             _gram_homotopy.encode(
                 atoms.gram,
                 problem.X[rows] @ atoms.D.T,
@@ -113,15 +110,14 @@ class Homotopy(Solver[SparseCodingProblem, FloatArray]):
                 largest,
                 self.max_iter,
             )
-            return False
 
-        late = any(map_blocks(encode, x.shape[0], _ROWS, self.n_jobs))
+        _, late = map_blocks(encode, x.shape[0], _ROWS, self.n_jobs, deadline=deadline)
         stopped = "time_limit" if late else "max_iter" if steps.min(initial=0) < 0 else "stalled"
         n_iter = int(np.where(steps < 0, -1 - steps, steps).max(initial=0))
         solution = certify_once(self, problem, x, tol=tol, n_iter=n_iter, stopped=stopped)
         if solution.converged or late:
             return solution
-        left = None if self.time_limit is None else max(0.0, self.time_limit - (time.perf_counter() - began))
+        left = None if self.time_limit is None else max(0.0, deadline - time.perf_counter())
         return self._descended(problem, solution, tol, left)
 
     def _descended(

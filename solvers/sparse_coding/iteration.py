@@ -80,18 +80,15 @@ class BatchIteration(Solver[SparseCodingProblem, FloatArray]):
         callback: Callback | None = None,
     ) -> Solution[FloatArray]:
         """Iterate on one block of signals after another, polish the codes, and certify them."""
-        began = time.perf_counter()
+        deadline = np.inf if self.time_limit is None else time.perf_counter() + self.time_limit
         x = problem.repair(self.start_point(problem, start))
         _ = problem.dictionary.gram, problem.dictionary.lipschitz  # computed before threads share them
-        deadline = np.inf if self.time_limit is None else began + self.time_limit
 
         def iterate(rows: slice) -> tuple[int, bool]:
-            if time.perf_counter() >= deadline:
-                return 0, True
             return self._iterate(problem, rows, x, _MARGIN * tol, deadline)
 
-        blocks = map_blocks(iterate, x.shape[0], _ROWS, self.n_jobs)
-        n_iter, late = max((taken for taken, _ in blocks), default=0), any(late for _, late in blocks)
+        blocks, late = map_blocks(iterate, x.shape[0], _ROWS, self.n_jobs, deadline=deadline)
+        n_iter, late = max((taken for taken, _ in blocks), default=0), late or any(cut for _, cut in blocks)
         stopped = "time_limit" if late else "max_iter" if n_iter >= self.max_iter else "stalled"
         if self.polish and not late and problem.compiled is not None:
             left = None if self.time_limit is None else deadline - time.perf_counter()

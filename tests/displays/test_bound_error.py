@@ -8,19 +8,6 @@ from estimand.displays import BoundErrorDisplay
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def backend():
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    matplotlib.pyplot.close("all")
-
-
 FIELDS = ["rotation_deg", "rotation_lower_deg", "translation", "translation_lower"]
 DTYPE = [*((name, float) for name in FIELDS), ("empty", bool), ("unbounded", bool), ("status", "U12")]
 

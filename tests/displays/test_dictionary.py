@@ -19,19 +19,6 @@ from estimand.metrics import fit_gabor
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def backend():
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    matplotlib.pyplot.close("all")
-
-
 @pytest.fixture(scope="module")
 def X():
     return make_bars(300, size=4, noise=0.5, signed=True, random_state=0).X

@@ -13,19 +13,6 @@ from estimand.displays import HeatmapDisplay
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def backend():
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    matplotlib.pyplot.close("all")
-
-
 @pytest.fixture(scope="module")
 def data():
     return make_keypoint_pose_dataset(40, heatmap_size=24, n_keypoints=4, random_state=0)

@@ -10,19 +10,6 @@ from estimand.displays import PoseSetDisplay
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def backend():
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    matplotlib.pyplot.close("all")
-
-
 RNG = np.random.default_rng(0)
 TURN = Rotation.from_rotvec([2.0, 1.0, -0.5])
 R = (TURN * Rotation.from_rotvec(0.1 * RNG.standard_normal((200, 3)))).as_matrix()

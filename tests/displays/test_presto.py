@@ -17,19 +17,6 @@ from estimand.displays import PrestoDisplay
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def backend():
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    matplotlib.pyplot.close("all")
-
-
 @pytest.fixture(scope="module")
 def data():
     return make_ordinal_regression(n_samples=600, n_features=4, intercepts=(-0.5, 1.0, 2.5), random_state=0)

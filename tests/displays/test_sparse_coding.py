@@ -18,19 +18,6 @@ from estimand.metrics import mean_active, reconstruction_error
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def backend():
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    matplotlib.pyplot.close("all")
-
-
 @pytest.fixture(scope="module")
 def data():
     return make_bars(300, size=4, noise=0.5, signed=True, random_state=0)

@@ -1,9 +1,9 @@
 """Rows shared out to threads."""
 
 import threading
+import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
@@ -20,7 +20,8 @@ def blas_threads():
 @pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
 @pytest.mark.parametrize("n_rows", [0, 1, 7, 8, 9, 100])
 def test_blocks_are_those_of_one_thread_in_order(n_rows, n_jobs):
-    blocks = map_blocks(lambda rows: rows, n_rows, 8, n_jobs)
+    blocks, late = map_blocks(lambda rows: rows, n_rows, 8, n_jobs)
+    assert not late
     rows = [i for block in blocks for i in range(block.start, block.stop)]
     assert rows == list(range(n_rows))
     assert all(block.stop - block.start == 8 for block in blocks[:-1])
@@ -34,12 +35,27 @@ def test_threads_meet_and_leave_one_thread_to_blas():
         barrier.wait()  # raises after the timeout where the two calls are not made at once
         return blas_threads()
 
-    assert map_blocks(meet, 2, 1, 2) == [{1}, {1}]
+    assert map_blocks(meet, 2, 1, 2) == ([{1}, {1}], False)
     assert blas_threads() == before
 
 
 def test_one_block_stays_in_the_thread_that_calls():
-    assert map_blocks(lambda rows: threading.get_ident(), 5, 8, 2) == [threading.get_ident()]
+    assert map_blocks(lambda rows: threading.get_ident(), 5, 8, 2) == ([threading.get_ident()], False)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_no_block_is_begun_after_the_deadline(n_jobs):
+    assert map_blocks(lambda rows: rows.start, 8, 2, n_jobs, deadline=time.perf_counter()) == ([], True)
+    assert map_blocks(lambda rows: rows.start, 0, 2, n_jobs, deadline=time.perf_counter()) == ([], False)
+
+    def pause(rows):
+        time.sleep(0.02)
+        return rows.start
+
+    begun, late = map_blocks(pause, 1000, 1, n_jobs, deadline=time.perf_counter() + 0.1)
+    assert late
+    assert 0 < len(begun) < 100
+    assert begun == sorted(set(begun))
 
 
 def test_errors_reach_the_caller():
@@ -48,12 +64,12 @@ def test_errors_reach_the_caller():
 
     with pytest.raises(FloatingPointError, match="rows 0 to 4"):
         map_blocks(fail, 8, 4, 2)
-    np.testing.assert_array_equal(map_blocks(lambda rows: rows.start, 8, 4, 2), [0, 4])
+    assert map_blocks(lambda rows: rows.start, 8, 4, 2) == ([0, 4], False)
 
 
 def test_calls_from_several_threads_leave_blas_its_threads():
     before = blas_threads()
-    assert map_blocks(lambda rows: blas_threads(), 1, 1, 1) == [{1}]
+    assert map_blocks(lambda rows: blas_threads(), 1, 1, 1) == ([{1}], False)
     barrier = threading.Barrier(3, timeout=10)
 
     def meet(rows):
