@@ -15,6 +15,7 @@ import numpy as np
 from .base import Problem, Solver
 from .certificate import Certificate
 from .solution import Callback, CallbackState, Check, Solution, State, asks_to_stop
+from .threads import default_threads
 
 __all__ = ["Monitor", "certify_once"]
 
@@ -246,7 +247,8 @@ def certify_once(
     Solution
         Without a history.
     """
-    certificate = problem.certify(x, dual, tol=tol)
+    with default_threads(vars(solver).get("n_jobs")):
+        certificate = problem.certify(x, dual, tol=tol)
     return Solution(
         x=x,
         dual=dual,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import cache
 from itertools import chain
 from threading import current_thread, main_thread
@@ -15,13 +16,25 @@ from typing import Any, TypeVar, cast
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["map_blocks"]
+__all__ = ["default_threads", "map_blocks"]
 
 T = TypeVar("T")
 
+_default: ContextVar[int | None] = ContextVar("default number of threads", default=None)
+
+
+@contextmanager
+def default_threads(n_jobs: int | None) -> Iterator[None]:
+    """Let `map_blocks` have `n_jobs` threads where it is called without a number: in certificates, which have none."""
+    token = _default.set(n_jobs)
+    try:
+        yield
+    finally:
+        _default.reset(token)
+
 
 def map_blocks(
-    function: Callable[[slice], T], n_rows: int, size: int, n_jobs: int | None, *, deadline: float = math.inf
+    function: Callable[[slice], T], n_rows: int, size: int, n_jobs: int | None = None, *, deadline: float = math.inf
 ) -> tuple[list[T], bool]:
     """Call `function` with the slices of one block of rows after another, in threads if that is worth it.
 
@@ -31,8 +44,8 @@ def map_blocks(
         Spends its time without the GIL: in kernels and in BLAS.
     n_rows, size : int
         Rows in all, and in a block.
-    n_jobs : int or None
-        Threads, at most one a block; None means all that OpenMP may use.
+    n_jobs : int or None, default=None
+        Threads, at most one a block; None means those of `default_threads`, or else all that OpenMP may use.
     deadline : float, default=inf
         The time of `time.perf_counter` after which no block is begun.
 
@@ -44,7 +57,7 @@ def map_blocks(
         Whether there are others.
     """
     blocks = [slice(first, min(first + size, n_rows)) for first in range(0, n_rows, size)]
-    n_threads = min(_openmp_effective_n_threads(n_jobs), len(blocks))
+    n_threads = min(_openmp_effective_n_threads(_default.get() if n_jobs is None else n_jobs), len(blocks))
 
     def in_time(rows: slice) -> list[T]:
         return [] if time.perf_counter() >= deadline else [function(rows)]

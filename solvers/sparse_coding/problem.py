@@ -18,6 +18,7 @@ from sklearn.base import clone
 from ...penalties import CEL0, L1, Penalty
 from ..base import Problem
 from ..certificate import Certificate
+from ..threads import map_blocks
 from .atoms import Atoms, FloatArray
 
 __all__ = ["SparseCodingProblem"]
@@ -26,7 +27,7 @@ __all__ = ["SparseCodingProblem"]
 _JUMP = 1e-3
 # Decreases of the objective below this fraction of ||x||^2 are rounding errors.
 _ROUNDING = 1e-14
-_BLOCK = 2**21
+_BLOCK = 2**18
 #: Codes with fewer nonzero entries than this share are multiplied as sparse matrices.
 _SPARSE = 0.2
 
@@ -193,9 +194,13 @@ class SparseCodingProblem(Problem[FloatArray]):
 
     def blocks(self) -> Iterator[slice]:
         """Yield slices of signals whose codes and correlations fit into a few megabytes."""
-        n, size = self.X.shape[0], max(1, _BLOCK // self.n_atoms)
+        n, size = self.X.shape[0], self._block_rows
         for first in range(0, n, size):
             yield slice(first, min(first + size, n))
+
+    @property
+    def _block_rows(self) -> int:
+        return max(1, _BLOCK // self.n_atoms)
 
     def penalty_values(self, x: FloatArray) -> FloatArray:
         """Return the penalty of each signal."""
@@ -329,26 +334,30 @@ class SparseCodingProblem(Problem[FloatArray]):
             Of kind ``"gap"`` or ``"fixed_point"``; the upper bound of a gap is the objective. The part ``"worst"`` is
             the relative value of the worst signal. The by-product ``"relative"`` holds those of all signals.
         """
-        relative, objective = np.empty(x.shape[0]), 0.0
+        relative = np.empty(x.shape[0])
         if not self.feasible(x):
             return Certificate(kind=self._kind, value=math.inf, scale=self.scale, tol=tol)
-        for rows in self.blocks():
+
+        def judge(rows: slice) -> float:
+            """Fill in some signals; return the sum of their objectives."""
             codes, half = x[rows], self.half_square[rows]
             residual, values = self._evaluated(codes, rows)
             q = residual @ self.dictionary.D.T
-            objective += float(values.sum())
             if self.has_gap:
                 gap = np.maximum(self.gaps(codes, residual, q, values), 0.0)
                 relative[rows] = self._relative(gap, half)
             else:
                 relative[rows] = self.violations(codes, q, 2.0 * half)
+            return float(values.sum())
+
+        objectives, _ = map_blocks(judge, x.shape[0], self._block_rows)
         worst = float(relative.max(initial=0.0))
         return Certificate(
             kind=self._kind,
             value=worst * self.scale,
             scale=self.scale,
             tol=tol,
-            upper=objective,
+            upper=math.fsum(objectives),
             parts={"worst": worst},
             byproducts={"relative": relative},
         )

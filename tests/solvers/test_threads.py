@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info
 
-from estimand.solvers.threads import map_blocks
+from estimand.solvers.threads import default_threads, map_blocks
 
 
 def blas_threads():
@@ -56,6 +56,19 @@ def test_no_block_is_begun_after_the_deadline(n_jobs):
     assert late
     assert 0 < len(begun) < 100
     assert begun == sorted(set(begun))
+
+
+def test_a_default_number_of_threads_holds_until_it_is_reset():
+    def threads():
+        return len(set(map_blocks(lambda rows: time.sleep(0.01) or threading.get_ident(), 8, 1)[0]))
+
+    with default_threads(3):
+        assert threads() == 3
+        with default_threads(1):
+            assert threads() == 1
+        with pytest.raises(FloatingPointError), default_threads(2):
+            raise FloatingPointError
+        assert threads() == 3
 
 
 def test_errors_reach_the_caller():

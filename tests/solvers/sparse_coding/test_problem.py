@@ -10,6 +10,7 @@ from estimand.penalties import CEL0, L0, L1, MCP, Lq, Penalty
 from estimand.solvers import get_solver
 from estimand.solvers.sparse_coding import SparseCodingProblem
 from estimand.solvers.sparse_coding.examples import penalties, random_instance
+from estimand.solvers.threads import default_threads
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -101,8 +102,12 @@ def test_blocks_do_not_change_the_certificate(monkeypatch):
     x = get_solver("graduated", problem).solve(problem, tol=1e-3).x
     whole = problem.certify(x, tol=1e-3)
     monkeypatch.setattr("estimand.solvers.sparse_coding.problem._BLOCK", 100)
-    parts = problem.certify(x, tol=1e-3)
+    with default_threads(1):
+        parts = problem.certify(x, tol=1e-3)
     assert parts.value == pytest.approx(whole.value, rel=1e-9)
+    with default_threads(3):
+        shared_out = problem.certify(x, tol=1e-3)
+    assert (shared_out.value, shared_out.upper) == (parts.value, parts.upper)
     assert problem.objective(x) == pytest.approx(0.5 * np.sum((problem.X - x @ problem.D) ** 2)
                                                  + problem.penalty.value(x), rel=1e-13)  # fmt: skip
 
