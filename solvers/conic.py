@@ -69,6 +69,12 @@ class ConicSolver(Solver[P, X]):
             raise SolverError(f"{self.conic_solver} returned no point: status {task.status!r}.")
         return int(task.solver_stats.num_iters or 0)
 
+    def _is_installed(self) -> bool:
+        """Whether cvxpy has the conic solver, so that its failure is not that it is missing."""
+        import cvxpy as cp
+
+        return self.conic_solver in cp.installed_solvers()
+
     def _options(self) -> dict[str, Any]:
         if self.conic_solver != "CLARABEL":
             return {}

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["default_threads", "map_blocks"]
+__all__ = ["default_threads", "map_blocks", "one_blas_thread"]
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def map_blocks(
 
     # Threads that sleep while they wait, each with one thread of BLAS: those of OpenMP and of BLAS spin, which took
     # several times as long where there were more of them than cores.
-    with _one_blas_thread():
+    with one_blas_thread():
         if n_threads <= 1:
             found = list(map(in_time, blocks))
         else:
@@ -73,7 +73,7 @@ def map_blocks(
     return list(chain.from_iterable(found)), not all(found)
 
 
-def _one_blas_thread() -> AbstractContextManager[Any]:
+def one_blas_thread() -> AbstractContextManager[Any]:
     """Leave BLAS one thread, if this is the main one.
 
     The limit is that of the process. Of threads that overlap the last would keep what it found, the limit of another;

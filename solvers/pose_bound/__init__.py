@@ -14,7 +14,10 @@ PROBLEM = PoseBoundProblem
 BACKENDS: Mapping[str, str] = {
     "bnb": ".bnb:Bnb",
     "local": ".local:Local",
+    "moment2": ".moment2:Moment2",
+    "moment2_cvxpy": ".moment2_cvxpy:Moment2CVXPY",
     "sampling": ".sample:Sampling",
+    "shor": ".shor:Shor",
 }
 
 

@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
-from ...exceptions import InfeasibleProblemError, UnboundedProblemError
+from ...exceptions import InfeasibleProblemError
 from ..base import Solver
 from ..monitor import Monitor
 from ..solution import Callback, Solution, Start
 from .ascent import REFRESH_BARRIERS, Member, climb
 from .branch_and_bound import SLICE, BranchAndBound, TreeProof, prove_empty
-from .members import best_member, find_members
+from .members import best_known
 from .problem import Pose, PoseBoundProblem
 from .validation import FloatArray
 from .verification import verify_tree
@@ -116,16 +114,18 @@ class Bnb(Solver[PoseBoundProblem, Pose]):
     ) -> Solution[Pose]:
         """Climb from members, then bound boxes until the bounds meet."""
         given = self.start_point(problem, start)
-        if problem.reach.status == "unbounded":
-            raise UnboundedProblemError("Poses are unbounded: all keypoints may be seen at one point of the image.")
+        problem.check_bounded()
         search, x = self._begin(problem, given, tol)
         certified = False
         with Monitor(self, problem, tol=tol, callback=callback) as run:
             while not search.done and search.n_nodes < self.max_nodes:
                 search.advance(min(SLICE, self.max_nodes - search.n_nodes))
                 x = x if search.member is None else Pose(search.member.R, search.member.t)
-                if search.done or not run.go_on(x, value=self._claim(problem, search, tol), objective=search.lower):
+                claim = problem.claim(search.lower, search.upper, tol=tol)
+                if search.done or not run.go_on(x, value=claim, objective=search.lower):
                     break
+            if search.upper == -math.inf:
+                raise InfeasibleProblemError("No pose puts every keypoint in its set: this is proved.")
             if run.status is None:
                 certified = True
                 run.go_on(x, dual=TreeDual(search.proof()))
@@ -145,9 +145,7 @@ class Bnb(Solver[PoseBoundProblem, Pose]):
         """
         cones, R0, t0 = problem.cones, problem.R0, problem.t0
         kind, objective = problem.kind, (problem.kind, R0, t0)
-        found = find_members(cones, self.n_samples, np.random.default_rng(self.random_state))
-        best = best_member(problem, found, given)
-        x = Pose(found.closest_R, found.closest_t)
+        best, x = best_known(problem, given, self.n_samples, self.random_state)
         if best is None:
             decided = prove_empty(cones, *x, max_nodes=self.max_nodes, time_limit=self.time_limit)
             if decided.empty:
@@ -163,11 +161,3 @@ class Bnb(Solver[PoseBoundProblem, Pose]):
             cones, kind, R0, t0, enclosure=enclosure, tol=tol, member=best, refresh=refresh, keep_proof=True
         )
         return search, x if best is None else Pose(best.R, best.t)
-
-    @staticmethod
-    def _claim(problem: PoseBoundProblem, search: BranchAndBound, tol: float) -> float:
-        """Return the gap in the unit of the problem's scale; above what is asked for, as the search is not done."""
-        if search.member is None:
-            return math.inf
-        gap = (search.upper - search.lower) * problem.scale / max(search.lower, problem.scale)
-        return max(gap, 1.001 * tol * problem.scale)

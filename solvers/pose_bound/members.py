@@ -12,7 +12,7 @@ from .problem import Pose, PoseBoundProblem
 from .sampling import Sampling, hit_and_run, least_violating_poses, ransag
 from .validation import FloatArray
 
-__all__ = ["Members", "best_member", "find_members"]
+__all__ = ["Members", "best_known", "best_member", "find_members"]
 
 #: Starts of the search for a member where random samples are none.
 _STARTS = 20
@@ -79,6 +79,19 @@ def find_members(
             return Members(R, t, *pose)
         closest = min(closest, pose, key=lambda pose: pose[2])
     return Members(R, t, *closest)
+
+
+def best_known(
+    problem: PoseBoundProblem, given: Pose, n_samples: int, random_state: int | None
+) -> tuple[Member | None, Pose]:
+    """Return the best member that climbs from random samples and one more pose find, and its pose.
+
+    Without a member it is None, and the pose that which comes closest to being one.
+    """
+    rng = np.random.default_rng(random_state)
+    found = find_members(problem.cones, n_samples, rng, walk=problem.reach.status == "bounded")
+    best = best_member(problem, found, given)
+    return best, Pose(found.closest_R, found.closest_t) if best is None else Pose(best.R, best.t)
 
 
 def best_member(problem: PoseBoundProblem, found: Members, given: Pose, *, n_starts: int = 4) -> Member | None:

@@ -6,20 +6,22 @@ The searches and the relaxations that prove bounds are the backends'.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from ...exceptions import UnboundedProblemError
 from ..base import Problem
 from ..certificate import Certificate
+from ..solution import Solution
 from .boundedness import Boundedness, boundedness
 from .cones import KeypointCones
 from .objectives import Kind, negligible, squared_error
 from .validation import FloatArray, check_rotations, finite_array
 
-__all__ = ["Pose", "PoseBoundDual", "PoseBoundProblem"]
+__all__ = ["Pose", "PoseBoundDual", "PoseBoundProblem", "tighter"]
 
 #: The objective of rotations by 180 degrees.
 _FARTHEST = 8.0
@@ -136,6 +138,25 @@ class PoseBoundProblem(Problem[Pose]):
         scale = max(lower, self.scale)
         return Certificate.from_bounds("bounds", lower, upper, scale=scale, tol=tol)
 
+    def check_bounded(self) -> None:
+        """Refuse sets that are not known to be bounded.
+
+        Raises
+        ------
+        UnboundedProblemError
+            If ellipses may share a point.
+        """
+        if self.reach.status == "unbounded":
+            raise UnboundedProblemError("Poses are unbounded: all keypoints may be seen at one point of the image.")
+
+    def claim(self, lower: float, upper: float, *, tol: float) -> float:
+        """Return the value of a certificate with bounds that a run has not proved yet, and more than it asks for.
+
+        `lower` is minus infinity where no member is known.
+        """
+        gap = (upper - lower) * self.scale / max(lower, self.scale)
+        return max(gap, 1.001 * tol * self.scale)
+
     @cached_property
     def reach(self) -> Boundedness:
         """Whether the set is bounded, and how far from ``t0`` its translations are at most."""
@@ -149,3 +170,19 @@ class PoseBoundProblem(Problem[Pose]):
     def scale(self) -> float:  # type: ignore[override]
         """The square of the angle, or distance, below which poses count as equal."""
         return negligible(self.kind, self.cones.diameter)
+
+
+def tighter(problem: PoseBoundProblem, one: Solution[Pose], other: Solution[Pose]) -> Solution[Pose]:
+    """Return the first of two solutions, with the better of their poses and the dual of the smaller upper bound."""
+    x = max(one, other, key=lambda solution: solution.certificate.lower).x
+    dual = min(one, other, key=lambda solution: solution.certificate.upper).dual
+    certificate = problem.certify(x, dual, tol=one.certificate.tol).compact()
+    return replace(
+        one,
+        x=x,
+        dual=dual,
+        objective=problem.objective(x),
+        certificate=certificate,
+        status="converged" if certificate.converged else one.status,
+        n_iter=one.n_iter + other.n_iter,
+    )
