@@ -11,9 +11,13 @@ second are repeated. Packages that are not installed are left out with a line.
 - `ransag`: 1000 random triples of the keypoints of an image, their poses, and which of these are members of its set,
   against loops over minimal solvers with the same test of all their poses; for 10 images.
 - `bounds`: both bounds of `--instances` images, to a gap of 0.02 of the squared distances.
+- `relaxations`: the moment relaxation of order 2 of the rotation of the first images of these, with the radius that
+  `bnb` proves: `moment2` against CVXOPT on its plain statement, and against CVXOPT and SCS through cvxpy on the scaled
+  one of `moment2_cvxpy`; and `bnb` against both, to the bound that it reads its proof for.
 - `images`: seconds of wall time for the bounds of 200 images in two processes, which are there already.
-- `memory`: how far the bounds of one image raise the peak of the resident memory of a new process, in which all modules
-  are loaded; the largest of five images. This is what the system counts, whoever allocates it; it needs Linux.
+- `memory`: how far the bounds of one image by `bnb`, and by `moment2`, raise the peak of the resident memory of a new
+  process, in which all modules are loaded; the largest of five images. This is what the system counts, whoever
+  allocates it; it needs Linux.
 """
 
 import argparse
@@ -22,11 +26,13 @@ import statistics
 import sys
 import time
 import warnings
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 from scipy.spatial.transform import Rotation
 from sklearn.datasets import make_regression
 from sklearn.linear_model import LinearRegression
@@ -36,6 +42,10 @@ from estimand import ConformalKeypointDetector, ConformalPoseEstimator, Conforma
 from estimand.datasets import make_keypoint_pose_dataset
 from estimand.solvers import get_solver, list_solvers
 from estimand.solvers.pose_bound import PoseBoundProblem
+from estimand.solvers.pose_bound.moments import quotient
+from estimand.solvers.pose_bound.moments.certificate import pack_blocks, safe_bound
+from estimand.solvers.pose_bound.moments.conic import conic_moment_bound
+from estimand.solvers.pose_bound.moments.relaxation import MomentRelaxation, moment_bounds
 
 sys.path.insert(0, str(Path(__file__).parent / "conformal_pose"))
 from benchmark_utils.instances import N_CALIBRATION, heatmap_sets, heatmaps
@@ -44,6 +54,8 @@ from benchmark_utils.instances import N_CALIBRATION, heatmap_sets, heatmaps
 SHORT = 0.05
 KINDS = ("rotation", "translation")
 TOL = 0.02
+#: Instances whose relaxations peers solve: each takes CVXOPT many seconds.
+RELAXED = 5
 
 
 def print_row(*cells):
@@ -254,6 +266,67 @@ def bounds(options):
     print_row("bounds", "bnb", f"{statistics.median(seconds):.3f}", "", "", proof, "", "")
 
 
+def relaxation_of(problem):
+    """Return the relaxation of order 2 with the radius that branch and bound proves."""
+    moved = get_solver("bnb", problem).solve(replace(problem, kind="translation"), tol=TOL)
+    return MomentRelaxation(problem.cones, problem.R0, problem.t0, 1.05 * moved.certificate.upper**0.5, problem.kind)
+
+
+def with_cvxopt(relaxation):
+    """Solve a relaxation in the monomials of rotation and translation; return the bound that multipliers prove."""
+    import cvxopt
+
+    polynomials = relaxation.polynomials
+    f = np.zeros(quotient.N_MOMENTS)
+    f[: quotient.N_BASIS] = polynomials.objective[:, 0]
+    matrices = [quotient.quadratic_form_map(quotient.N_BASIS)]
+    for q, scale in zip(polynomials.localizers[:, :, 0], polynomials.scales, strict=True):
+        matrices.append(quotient.quadratic_form_map(quotient.N_LINEAR) @ quotient.shift_map(q / scale))
+    G, h = [], []
+    for matrix in matrices:
+        n = round(matrix.shape[0] ** 0.5)
+        rest = sparse.coo_array(matrix[:, 1:])
+        G.append(cvxopt.spmatrix((-rest.data).tolist(), *(each.tolist() for each in rest.coords), rest.shape))
+        h.append(cvxopt.matrix(matrix[:, [0]].toarray().reshape(n, n)))
+    solution = cvxopt.solvers.sdp(cvxopt.matrix(-f[1:]), Gs=G, hs=h, options={"show_progress": False})
+    first, *others = (np.array(block) for block in solution["zs"])
+    others = np.array([block / scale for block, scale in zip(others, polynomials.scales, strict=True)])
+    return safe_bound(relaxation.cones, relaxation.R0, relaxation.t0, relaxation.max_distance, relaxation.kind,
+                      pack_blocks(first, others))  # fmt: skip
+
+
+def through_cvxpy(relaxation, solver):
+    def run(task):
+        task.solve(solver=solver)
+        return 0
+
+    return conic_moment_bound(relaxation, run)[0].upper
+
+
+def relaxations(options):
+    problems = [problem for problem in heatmaps(options.instances, options.seed) if problem.kind == "rotation"]
+    pairs = [(problem, relaxation_of(problem)) for problem in problems[:RELAXED]]
+
+    def branch_and_bound(pair):
+        return get_solver("bnb", pair[0]).solve(replace(pair[0]), tol=TOL).certificate.upper
+
+    def ratio_of_bounds(mine, theirs):
+        largest = max((a / b) ** 0.5 for a, b in zip(mine, theirs, strict=True))
+        return f"our bound on the distance is at most {largest:.4f} times theirs"
+
+    sides = {
+        "bnb": branch_and_bound,
+        "moment2": lambda pair: list(moment_bounds(pair[1]))[-1].upper,
+        "CVXOPT": lambda pair: with_cvxopt(pair[1]),
+        "CVXOPT, scaled": lambda pair: through_cvxpy(pair[1], "CVXOPT"),
+        "SCS, scaled": lambda pair: through_cvxpy(pair[1], "SCS"),
+    }
+    sides = installed("relaxations", sides, {"CVXOPT": "cvxopt", "CVXOPT, scaled": "cvxopt"})
+    targets = [("moment2", "CVXOPT", 1 / 8), ("moment2", "CVXOPT, scaled", None), ("moment2", "SCS, scaled", None)]
+    targets += [("bnb", "CVXOPT", 1 / 100), ("bnb", "moment2", 1 / 8)]
+    compare("relaxations", sides, pairs, targets, ratio_of_bounds, 1)
+
+
 def calibrated(options, n_images, **settings):
     """Return a calibrated estimator, and the heatmaps of other images with their maps."""
     data = make_keypoint_pose_dataset(N_CALIBRATION + n_images, random_state=options.seed)
@@ -290,11 +363,12 @@ def memory(options):
     if not Path("/proc/self/status").exists():
         print_row("memory", "", "", "", "", "left out: this system has no /proc/self/status", "", "")
         return
-    estimator, X, affine = calibrated(options, 5)
-    tasks = [(estimator, X[i : i + 1], affine[i : i + 1]) for i in range(len(X))]
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        added = max(pool.starmap(added_memory, tasks, chunksize=1))
-    print_row("memory", "predict_bounds", "", "", "", f"{added:.1f} MB added", "", "60")
+    for backend, target in (("bnb", "60"), ("moment2", "200")):
+        estimator, X, affine = calibrated(options, 5, solver=backend)
+        tasks = [(estimator, X[i : i + 1], affine[i : i + 1]) for i in range(len(X))]
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            added = max(pool.starmap(added_memory, tasks, chunksize=1))
+        print_row("memory", f"predict_bounds, {backend}", "", "", "", f"{added:.1f} MB added", "", target)
 
 
 WORKLOADS = {
@@ -302,6 +376,7 @@ WORKLOADS = {
     "heatmaps": heatmap_ellipses,
     "ransag": ransag,
     "bounds": bounds,
+    "relaxations": relaxations,
     "images": images,
     "memory": memory,
 }

@@ -204,7 +204,8 @@ def _read_points(X: Any, nonconformity: str, cov_floor: float) -> Detections:
     covariances = _finite(np.concatenate(given), "covariances", counts)
     off = np.abs(covariances[:, 0, 1] - covariances[:, 1, 0])
     values, vectors = np.linalg.eigh(0.5 * (covariances + np.swapaxes(covariances, 1, 2)))
-    bad = np.flatnonzero((off > _SYMMETRIC * np.abs(covariances).max(axis=(1, 2))) | (values[:, 0] < 0))
+    rounding = _SYMMETRIC * np.abs(covariances).max(axis=(1, 2))
+    bad = np.flatnonzero((off > rounding) | (values[:, 0] < -rounding))
     if bad.size:
         raise ValueError(f"The covariance{_where(int(bad[0]), counts)} is not symmetric and positive semidefinite.")
     floored = (vectors * np.maximum(values, cov_floor)[:, None, :]) @ np.swapaxes(vectors, 1, 2)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...exceptions import InfeasibleProblemError
+from ...exceptions import InfeasibleProblemError, SolverError
 from ...solvers import Solution, Solver, resolve_solver
 from ...solvers.pose_bound import KeypointCones, Pose, PoseBoundProblem
 from ...solvers.pose_bound.members import Members
+from ...solvers.pose_bound.problem import tighter
 from ...solvers.pose_bound.rotations import rotation_angle
 
 __all__ = ["PoseBounds", "bound_errors"]
@@ -23,6 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 _KINDS = ("rotation", "translation")
 #: Covers the rounding errors of roots and angles.
 _ROUNDING = 1 + 1e-14
+#: With more keypoints than this a relaxation takes too long to be worth a try.
+_RELAXED = 30
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,12 +49,13 @@ class PoseBounds:
         The members that attain the lower bounds.
     status : {"bounded", "unbounded", "empty", "truncated"}
         ``"bounded"``: the bounds are as close as asked for. ``"unbounded"``: the keypoints may all be seen at one
-        point, so that any rotation is possible at a great distance. ``"empty"``: there is no member, which is proved.
+        point, so that any rotation is possible at a great distance, or nearly so: no bound below 5000 diameters of the
+        object could be proved. ``"empty"``: there is no member, which is proved.
         ``"truncated"``: the upper bounds are valid, but a budget ran out before they met the lower ones.
     solutions : mapping of str to Solution
         By ``"rotation"`` and ``"translation"``: the certificates of the squared distances.
     n_nodes : int
-        Boxes that were bounded, or iterations of other solvers, in both searches.
+        Boxes that were bounded, and iterations of other solvers, in both searches.
     seconds : float
         Time they took.
     """
@@ -115,9 +119,12 @@ def bound_errors(
             solution = _solve(problem, solver, start, tol, options)
         except InfeasibleProblemError:
             return PoseBounds(**common, status="empty", seconds=time.perf_counter() - began)
+        if solution is None:
+            found |= {"rotation_deg": 180.0} if kind == "rotation" else {"translation": np.inf}
+            continue
         found["solutions"][kind] = solution.compact()
         found |= _distances(kind, solution)
-    unfinished = any(not solution.converged for solution in found["solutions"].values())
+    unfinished = any(kind not in found["solutions"] or not found["solutions"][kind].converged for kind in problems)
     return PoseBounds(
         **common,
         **found,
@@ -138,9 +145,36 @@ def _solve(
     start: Pose | None,
     tol: float,
     options: Mapping[str, Any],
-) -> Solution[Pose]:
+) -> Solution[Pose] | None:
+    """Return the solution of a problem, or None if a heuristic found no member.
+
+    Where ``"auto"`` runs out of boxes, a semidefinite relaxation may prove a smaller bound.
+    """
+    began = time.perf_counter()
     backend, choice = resolve_solver(solver, problem, options=options)
-    return replace(backend.solve(problem, start=start, tol=tol), choice=choice)
+    try:
+        solution = _uninterrupted(backend, problem, start, tol)
+    except SolverError:
+        if backend.guarantee == "heuristic":
+            return None
+        raise
+    if solver == "auto" and solution.status == "max_iter" and problem.cones.n_keypoints <= _RELAXED:
+        limit = options.get("time_limit")
+        left = None if limit is None else max(0.0, limit - (time.perf_counter() - began))
+        relaxation, _ = resolve_solver("moment2", problem, options={**options, "time_limit": left})
+        other = _uninterrupted(relaxation, problem, solution.x, tol)
+        solution, choice = tighter(problem, solution, other), f"{choice}; moment2 too, when it was out of boxes"
+    return replace(solution, choice=choice)
+
+
+def _uninterrupted(
+    backend: Solver[Any, Any], problem: PoseBoundProblem, start: Pose | None, tol: float
+) -> Solution[Pose]:
+    """Solve a problem; Ctrl-C ends this search and those that were to follow."""
+    solution = backend.solve(problem, start=start, tol=tol)
+    if solution.status == "interrupted":
+        raise KeyboardInterrupt("the search for a bound was interrupted")
+    return solution
 
 
 def _distances(kind: str, solution: Solution[Pose]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Quantiles and p-values live in `quantile`, what is read off images in `_detectio
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -158,13 +158,7 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
         ValueError
             For bad data or parameters.
         """
-        forget(self)
-        found = self._detections(X)
-        scores = found.image_scores(flat_keypoints(y, found.counts))
-        calibration = Calibration.from_scores(scores, groups)
-        self.n_keypoints_ = _counts_by_label(found.counts, groups)
-        store_calibration(self, calibration, stacklevel=3)
-        return self
+        return self._calibrate(X, y, groups, stacklevel=3)
 
     def predict(self, X: Any, affine: Any = None) -> Any:
         """Return the centres of the sets.
@@ -178,7 +172,7 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        centers : ndarray of shape (n_images, K, 2), or list of arrays of shape (K, 2)
+        centers : ndarray of shape (n_images, K, 2), or if images differ in shape list of arrays of shape (K, 2)
             In heatmap coordinates, or with `affine` in image coordinates.
 
         Raises
@@ -208,7 +202,8 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         sets : KeypointSets, or list of KeypointSets
-            Ellipses; where X is a list, one object an image. Axes below 1e-9 px are enlarged to that.
+            Ellipses; where X is a list of images of different shapes, one object an image. Axes below 1e-9 px are
+            enlarged to that.
 
         Raises
         ------
@@ -219,7 +214,7 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
             Before `fit`.
         """
         found = self._checked(X, groups).in_image(read_affine(affine))
-        precisions = found.precisions(row_thresholds(self, alpha, groups, len(found.counts), stacklevel=2))
+        precisions = found.precisions(row_thresholds(self, alpha, groups, found.counts.size, stacklevel=2))
         centers, matrices = found.by_image(found.centers), found.by_image(precisions)
         if isinstance(centers, list):
             return [KeypointSets(c[None], P[None]) for c, P in zip(centers, matrices, strict=True)]
@@ -236,11 +231,13 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
 
         It is at most alpha where the sets of that level miss a keypoint.
         """
-        return self.calibration_.p_values(self.score_samples(X, y), groups)
+        found = self._checked(X, groups)
+        return self.calibration_.p_values(found.image_scores(flat_keypoints(y, found.counts)), groups)
 
     def coverage(self, X: Any, y: Any, alpha: float | None = None, groups: Any = None) -> float:
         """Return the share of images all of whose keypoints are in their sets; see `fit` and `predict_set`."""
-        scores = self.score_samples(X, y)
+        found = self._checked(X, groups)
+        scores = found.image_scores(flat_keypoints(y, found.counts))
         return float(np.mean(scores <= row_thresholds(self, alpha, groups, scores.size, stacklevel=2)))
 
     def score(self, X: Any, y: Any = None, *, groups: Any = None) -> float:
@@ -264,24 +261,34 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
         areas = [one.log_areas() for one in (sets if isinstance(sets, list) else [sets])]
         return float(-np.mean(np.concatenate([each.ravel() for each in areas])))
 
+    def _calibrate(self, X: Any, y: Any, groups: Any, *, stacklevel: int) -> Self:
+        """Fit; a `stacklevel` of 1 lets warnings point to the caller."""
+        forget(self)
+        found = self._detections(X)
+        scores = found.image_scores(flat_keypoints(y, found.counts))
+        calibration = Calibration.from_scores(scores, groups)
+        self.n_keypoints_ = _counts_by_label(found.counts, groups)
+        store_calibration(self, calibration, stacklevel=stacklevel + 1)
+        return self
+
     def _detections(self, X: Any) -> Detections:
         return read_detections(X, self.input, self.nonconformity, self.topk, self.cov_floor)
 
     def _checked(self, X: Any, groups: Any) -> Detections:
-        """Return detections with as many keypoints as there were at calibration.
+        """Return what images say, with as many keypoints as there were at calibration; parameters are those of `fit`.
 
         Raises
         ------
         ValueError
-            If there are more, or fewer.
+            For bad data, labels that are not one an image or that calibration has not seen, and other numbers of
+            keypoints than at calibration.
         """
         check_is_fitted(self)
         found = self._detections(X)
-        labels = None if groups is None else np.asarray(groups).tolist()
-        self.calibration_.codes(groups)
-        expected = self.n_keypoints_ if isinstance(self.n_keypoints_, dict) else {None: self.n_keypoints_}
+        codes = self.calibration_.codes(groups, found.counts.size)
+        expected = list(self.n_keypoints_.values()) if codes is not None else [self.n_keypoints_]
         for i, count in enumerate(found.counts):
-            wanted = expected[None if labels is None else labels[i]]
+            wanted = expected[0 if codes is None else codes[i]]
             if wanted is not None and count != wanted:
                 raise ValueError(f"X[{i}] has {count} keypoints, but calibration was with {wanted}.")
         return found

@@ -19,11 +19,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ...solvers import Solver
+from ...solvers.pose_bound.validation import finite_array
 from .._base import fit_or_nothing, forget
 from ._detections import read_affine
 from ._pose_bounds import PoseBounds, bound_errors
 from .keypoints import ConformalKeypointDetector
 from .pose_set import PoseUncertaintySet
+from .quantile import encode_groups, row_thresholds
 
 __all__ = ["ConformalPoseEstimator"]
 
@@ -74,15 +76,18 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
     tol : float, default=0.02
         Gap between upper and lower bounds of squared distances, over the lower one.
     max_nodes : int, default=20000
-        Boxes that the search may bound, for each of the two bounds of an image.
+        Boxes that the search may bound, for each of the two bounds of an image; as many again where no member is known,
+        for a proof that there is none. With ``solver="auto"`` and at most 30 keypoints the relaxation `moment2` goes on
+        where they do not suffice. A `solver` that is an object keeps its own options.
     time_limit : float or None, default=None
-        Seconds for each of the two bounds of an image.
+        Seconds for each of the two bounds of an image, and for each of these proofs.
     min_depth : float, default=1e-3
         The least depth of keypoints, positive, in the unit of `points`.
     n_jobs : int or None, default=None
         Images at a time, by joblib. Results do not depend on it.
     random_state : int, RandomState or None, default=None
-        Seed.
+        Where `fit` draws the seed from that all predictions begin with: those of an image are the same at each call,
+        alone or among others, so that `predict_bounds` bounds the errors of what `predict` returns.
 
     Attributes
     ----------
@@ -92,6 +97,8 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         The threshold of their nonconformity, by label if there are groups.
     n_calibration_ : int or dict
         The number of calibration images.
+    seed_ : int
+        The seed of predictions.
 
     Raises
     ------
@@ -199,9 +206,9 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         """
         forget(self)
         detector = ConformalKeypointDetector(nonconformity=self.nonconformity, alpha=self.alpha)
-        detector.fit(heatmaps, keypoints, groups=groups)
+        detector._calibrate(heatmaps, keypoints, groups, stacklevel=3)
         self._check_points(detector)
-        self.detector_ = detector
+        self.detector_, self.seed_ = detector, int(check_random_state(self.random_state).randint(2**31 - 1))
         self.quantile_, self.n_calibration_ = detector.quantile_, detector.n_calibration_
         return self
 
@@ -231,7 +238,6 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
             Before `fit`.
         """
         found = self._each_image(heatmaps, affine, groups, which=())
-        self._warn_of_empty(found)
         return np.stack([np.column_stack(bounds.center) for bounds, _ in found])
 
     def predict_pose_set(self, heatmaps: Any, affine: Any = None, groups: Any = None) -> list[PoseUncertaintySet]:
@@ -242,13 +248,13 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         ValueError
             For bad data, and if there are too few calibration images for `alpha`, so that every pose is possible.
         """
-        unlimited = self._unlimited(groups, len(heatmaps))
+        sets, unlimited = self._sets(heatmaps, affine, groups)
         if unlimited.any():
             raise ValueError(
                 f"alpha={self.alpha} needs more calibration images than there are: every pose is possible at image "
                 f"{int(np.argmax(unlimited))}. Calibrate on more images, or raise alpha."
             )
-        return self._sets(heatmaps, affine, groups, self.alpha)
+        return sets
 
     def predict_bounds(self, heatmaps: Any, affine: Any = None, groups: Any = None) -> npt.NDArray[np.void]:
         """Return bounds on the errors of the poses that `predict` returns; parameters are those of `predict`.
@@ -269,7 +275,6 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
             Before `fit`.
         """
         found = self._each_image(heatmaps, affine, groups, which=("rotation", "translation"))
-        self._warn_of_empty(found)
         result = np.zeros(len(found), dtype=_FIELDS)
         for row, (bounds, n_members) in zip(result, found, strict=True):
             for name in ("rotation_deg", "rotation_lower_deg", "translation", "translation_lower", "status"):
@@ -294,11 +299,16 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         score : float
             0 at best.
         """
-        poses, models = self.predict(heatmaps, affine, groups), self._models(groups, len(heatmaps))
-        truth = [np.asarray(each, dtype=np.float64) for each in y]
-        if len(truth) != len(poses):
-            raise ValueError(f"y has {len(truth)} images, but there are heatmaps of {len(poses)}.")
-        if truth[0].shape == (3, 4):
+        poses = self.predict(heatmaps, affine, groups)
+        models = self._models(groups, len(poses))
+        if len(y) != len(poses):
+            raise ValueError(f"y has {len(y)} images, but there are heatmaps of {len(poses)}.")
+        of_poses = np.shape(y[0]) == (3, 4)
+        truth = [
+            finite_array(each, f"y[{i}]", (3, 4) if of_poses else (len(points), 2))
+            for i, (each, points) in enumerate(zip(y, models, strict=True))
+        ]
+        if of_poses:
             moved = [points @ (pose - true)[:, :3].T + (pose - true)[:, 3] for points, pose, true in
                      zip(models, poses, truth, strict=True)]  # fmt: skip
             return -float(np.mean([np.linalg.norm(off, axis=1).mean() for off in moved]))
@@ -308,8 +318,6 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
             seen = (points @ pose[:, :3].T + pose[:, 3]) @ np.asarray(self.camera, dtype=np.float64).T
             pixels = seen[:, :2] / seen[:, 2:]
             pixels = pixels if maps is None else pixels @ maps[0][i].T + maps[1][i]
-            if true.shape != pixels.shape:
-                raise ValueError(f"y[{i}] has shape {true.shape}, but must be {pixels.shape}, or (3, 4) for poses.")
             errors.append(np.linalg.norm(pixels - true, axis=1).mean())
         return -float(np.mean(errors))
 
@@ -319,39 +327,45 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the pose, with the bounds that are asked for, and the number of members, of each image."""
         check_is_fitted(self)
         self._validate_params()
-        unlimited = self._unlimited(groups, len(heatmaps))
-        # Where every pose is possible, the one that is returned is that of sets which hold all calibration images.
-        sizes = self.detector_.calibration_.sizes
-        sets = self._sets(heatmaps, affine, groups, 1.0 / (1 + min(sizes)) if unlimited.any() else self.alpha)
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(sets))
+        sets, unlimited = self._sets(heatmaps, affine, groups)
         names = ("solver", "tol", "n_samples", "max_nodes", "time_limit", "center")
         options = {name: getattr(self, name) for name in names}
         calls = (
-            delayed(_image)(poses, which, options, unlimited=bool(free), random_state=int(seed))
-            for poses, free, seed in zip(sets, unlimited, seeds, strict=True)
+            delayed(_image)(poses, which, options, unlimited=bool(free), random_state=self.seed_)
+            for poses, free in zip(sets, unlimited, strict=True)
         )
-        return list(Parallel(n_jobs=self.n_jobs)(calls))
+        found = list(Parallel(n_jobs=self.n_jobs)(calls))
+        _warn_of_empty([n_members == 0 and not free for (_, n_members), free in zip(found, unlimited, strict=True)])
+        return found
 
-    def _sets(self, heatmaps: Any, affine: Any, groups: Any, alpha: float) -> list[PoseUncertaintySet]:
-        found = self.detector_.predict_set(heatmaps, alpha, affine, groups)
-        images = found if isinstance(found, list) else [found]
-        ellipses = [pair for sets in images for pair in zip(sets.centers, sets.precisions, strict=True)]
-        return [
-            PoseUncertaintySet(*pair, points, self.camera, min_depth=self.min_depth)
-            for pair, points in zip(ellipses, self._models(groups, len(ellipses)), strict=True)
-        ]
+    def _sets(self, heatmaps: Any, affine: Any, groups: Any) -> tuple[list[PoseUncertaintySet], npt.NDArray[np.bool_]]:
+        """Return the set of each image, and for which images calibration allows every pose.
 
-    def _unlimited(self, groups: Any, n_images: int) -> npt.NDArray[np.bool_]:
-        """Return for which images calibration allows every pose."""
+        The set of such an image has the largest calibration score for its threshold.
+        """
         check_is_fitted(self)
-        thresholds = np.asarray(self.detector_.calibration_.quantile(self.alpha, groups))
-        return np.broadcast_to(np.isinf(thresholds), (n_images,))
+        found = self.detector_._checked(heatmaps, groups).in_image(read_affine(affine))
+        thresholds = row_thresholds(self.detector_, self.alpha, groups, found.counts.size, stacklevel=4)
+        unlimited = np.isinf(thresholds)
+        calibration = self.detector_.calibration_
+        largest = np.array([block[-1] for block in calibration.blocks])
+        codes = calibration.codes(groups)
+        precisions = found.precisions(np.where(unlimited, largest[0 if codes is None else codes], thresholds))
+        ends = np.cumsum(found.counts)[:-1]
+        ellipses = zip(np.split(found.centers, ends), np.split(precisions, ends), strict=True)
+        sets = [
+            PoseUncertaintySet(*pair, points, self.camera, min_depth=self.min_depth)
+            for pair, points in zip(ellipses, self._models(groups, found.counts.size), strict=True)
+        ]
+        return sets, unlimited
 
     def _models(self, groups: Any, n_images: int) -> list[FloatArray]:
         """Return the points of the object in each image."""
         if not isinstance(self.points, Mapping):
             return [np.asarray(self.points, dtype=np.float64)] * n_images
-        return [np.asarray(self.points[label], dtype=np.float64) for label in np.asarray(groups).tolist()]
+        labels, codes = encode_groups(groups, n_images)
+        models = [np.asarray(self.points[label], dtype=np.float64) for label in labels]
+        return [models[code] for code in codes]
 
     def _check_points(self, detector: ConformalKeypointDetector) -> None:
         """Check that there are points for each label, as many as there are keypoints, and that they determine a pose.
@@ -376,25 +390,28 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
             if points.shape != (count, 3):
                 raise ValueError(f"The points{of} have shape {points.shape}, but there are {count} keypoints.")
             discs = np.broadcast_to(np.eye(2), (len(points), 2, 2))
-            PoseUncertaintySet(np.zeros((len(points), 2)), discs, points, self.camera, min_depth=self.min_depth)
-
-    @staticmethod
-    def _warn_of_empty(found: list[tuple[PoseBounds, int]]) -> None:
-        missed = [i for i, (_, n_members) in enumerate(found) if n_members == 0]
-        if missed:
-            some = ", ".join(map(str, missed[:5])) + (", ..." if len(missed) > 5 else "")
-            warnings.warn(
-                f"No pose is known that puts all keypoints in their sets at {len(missed)} of {len(found)} images "
-                f"({some}): the pose returned is the one that comes closest.",
-                UserWarning,
-                stacklevel=3,
-            )
+            try:
+                PoseUncertaintySet(np.zeros((len(points), 2)), discs, points, self.camera, min_depth=self.min_depth)
+            except ValueError as error:
+                raise ValueError(str(error) if label is None else f"At the label {label!r}: {error}") from error
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
+
+
+def _warn_of_empty(empty: list[bool]) -> None:
+    missed = [i for i, one in enumerate(empty) if one]
+    if missed:
+        some = ", ".join(map(str, missed[:5])) + (", ..." if len(missed) > 5 else "")
+        warnings.warn(
+            f"No pose is known that puts all keypoints in their sets at {len(missed)} of {len(empty)} images "
+            f"({some}): the pose returned is the one that comes closest.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _image(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_scalar
 
 from ...solvers import Solver
 from ...solvers.pose_bound import KeypointCones, Pose
@@ -19,6 +21,7 @@ from ...solvers.pose_bound.boundedness import common_point
 from ...solvers.pose_bound.branch_and_bound import prove_empty
 from ...solvers.pose_bound.enclosing_ball import enclosing_center
 from ...solvers.pose_bound.members import Members, find_members
+from ...solvers.pose_bound.moments.slue import Ellipsoid, slue
 from ...solvers.pose_bound.rotations import chordal_mean
 from ...solvers.pose_bound.sampling import hit_and_run, ransag
 from ...solvers.pose_bound.validation import check_rotations, finite_array
@@ -66,7 +69,7 @@ class PoseUncertaintySet:
     cones : KeypointCones
         The set as second-order cones in normalised coordinates.
     centers, precisions, points, camera, min_depth
-        As given, in float64.
+        As given, in float64; the arrays are read-only copies.
 
     Raises
     ------
@@ -107,11 +110,11 @@ class PoseUncertaintySet:
         *,
         min_depth: float = 1e-3,
     ) -> None:
-        self.points = finite_array(points, "points", ("K", 3))
+        self.points = _own(points, "points", ("K", 3))
         K = len(self.points)
-        self.centers = finite_array(centers, "centers", (K, 2))
-        self.precisions = finite_array(precisions, "precisions", (K, 2, 2))
-        self.camera = None if camera is None else finite_array(camera, "camera", (3, 3))
+        self.centers = _own(centers, "centers", (K, 2))
+        self.precisions = _own(precisions, "precisions", (K, 2, 2))
+        self.camera = None if camera is None else _own(camera, "camera", (3, 3))
         self.min_depth = min_depth
         self.cones = KeypointCones.from_sets(
             self.centers, self.precisions, self.points, self.camera, min_depth=min_depth
@@ -238,6 +241,7 @@ class PoseUncertaintySet:
         time_limit : float or None, default=None
             Seconds.
         """
+        _check_budget(max_nodes, time_limit)
         found = find_members(self.cones, 1000, np.random.default_rng(0), walk=False)
         if len(found.R):
             return False
@@ -272,9 +276,11 @@ class PoseUncertaintySet:
         n_samples : int, default=1000
             Triples of keypoints for the average.
         max_nodes : int, default=20000
-            Boxes that the search may bound.
+            Boxes that the search may bound, for each of the two bounds; as many again where no member is known, for a
+            proof that there is none. With ``solver="auto"`` and at most 30 keypoints the relaxation `moment2` goes on
+            where they do not suffice. A `solver` that is an object keeps its own options.
         time_limit : float or None, default=None
-            Seconds for each of the two bounds.
+            Seconds for each of the two bounds, and for such a proof.
         random_state : int, RandomState or None, default=None
             Seed.
 
@@ -291,11 +297,64 @@ class PoseUncertaintySet:
         unknown = [word for word in which if word not in ("rotation", "translation")]
         if isinstance(which, str) or unknown or not which:
             raise ValueError(f"which={which!r} must be a sequence of 'rotation' and 'translation'.")
+        _check_budget(max_nodes, time_limit)
+        check_scalar(tol, "tol", Real, min_val=0)
         rng = _generator(random_state)
         members = self.members(n_samples, rng)
         options = {"max_nodes": max_nodes, "time_limit": time_limit, "random_state": int(rng.integers(2**31))}
         pose = self.center_pose(center, members, rng) if isinstance(center, str) else self._given(center)
         return bound_errors(self.cones, members, pose, which, solver, tol=tol, options=options)
+
+    def translation_ellipsoid(
+        self,
+        *,
+        n_samples: int = 1000,
+        max_nodes: int = 20000,
+        time_limit: float | None = None,
+        random_state: Any = None,
+    ) -> Ellipsoid:
+        """Return an ellipsoid that holds the translations of all members.
+
+        It is found by the S-lemma (SLUE): less than a ball with a certified radius, and wide along the ray of sight,
+        along which one image says least. That it holds them all is certified.
+
+        Parameters
+        ----------
+        n_samples : int, default=1000
+            Triples of keypoints for the average pose.
+        max_nodes : int, default=20000
+            Boxes that the search for the radius may bound.
+        time_limit : float or None, default=None
+            Seconds for this search.
+        random_state : int, RandomState or None, default=None
+            Seed.
+
+        Returns
+        -------
+        ellipsoid : Ellipsoid
+            With the attributes ``center`` of shape (3,) and ``shape`` of shape (3, 3), the matrix S for which
+            ``(t - center)^T S^-1 (t - center) <= 1``, the property ``semi_axes``, and the method ``contains``.
+
+        Raises
+        ------
+        ValueError
+            If the set is unbounded, or proved to be empty.
+
+        References
+        ----------
+        L. Shaikewitz, T. Georgiou and L. Carlone, "Uncertainty quantification for visual object pose estimation"
+        (2025).
+        """
+        found = self.bounds(
+            which=["translation"],
+            n_samples=n_samples,
+            max_nodes=max_nodes,
+            time_limit=time_limit,
+            random_state=random_state,
+        )
+        if not np.isfinite(found.translation):
+            raise ValueError(f"The set of poses is {found.status}: no ellipsoid holds all of its translations.")
+        return slue(self.cones, *found.center, max(found.translation, np.finfo(float).tiny))
 
     def center_pose(self, center: str, members: Members, rng: np.random.Generator) -> Pose:
         """Return the pose that ``"average"`` or ``"chebyshev"`` means, given some members.
@@ -344,6 +403,19 @@ class PoseUncertaintySet:
         matrices = np.asarray(R, dtype=np.float64)
         if matrices.shape[-2:] == (3, 3):
             check_rotations(matrices.reshape(-1, 3, 3), "R")
+
+
+def _own(value: Any, name: str, shape: tuple[int | str, ...]) -> FloatArray:
+    """Return a read-only copy of an array: the set is not to change with what it was made of."""
+    array = finite_array(value, name, shape).copy()
+    array.flags.writeable = False
+    return array
+
+
+def _check_budget(max_nodes: Any, time_limit: Any) -> None:
+    check_scalar(max_nodes, "max_nodes", Integral, min_val=0)
+    if time_limit is not None:
+        check_scalar(time_limit, "time_limit", Real, min_val=0)
 
 
 def average(members: Members) -> Pose:

@@ -168,13 +168,14 @@ class Calibration:
             return value
         return dict(zip(self.labels, values, strict=True))
 
-    def codes(self, groups: npt.ArrayLike | None) -> IntArray | None:
+    def codes(self, groups: npt.ArrayLike | None, n_rows: int | None = None) -> IntArray | None:
         """Return the block of each row, None if there is but one.
 
         Raises
         ------
         ValueError
-            For labels without calibration, labels that are missing, and labels where calibration had none.
+            For labels without calibration, labels that are missing, labels where calibration had none, and if there are
+            not `n_rows` of them.
         """
         if self.labels is None:
             if groups is not None:
@@ -184,7 +185,7 @@ class Calibration:
             return None
         if groups is None:
             raise ValueError("groups=None, but calibration had groups: pass the label of each row.")
-        labels, codes = encode_groups(groups)
+        labels, codes = encode_groups(groups, n_rows)
         unseen = [label for label in labels if label not in self._position]
         if unseen:
             raise ValueError(
@@ -243,7 +244,8 @@ class Calibration:
         ValueError
             For bad scores, and labels that are not those of the calibration.
         """
-        values, codes = _checked_scores(scores), self.codes(groups)
+        values = _checked_scores(scores)
+        codes = self.codes(groups, values.size)
         if codes is None:
             return _p_values(self.blocks[0], values)
         result = np.empty(values.size)

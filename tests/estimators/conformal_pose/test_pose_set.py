@@ -180,12 +180,65 @@ def test_an_empty_set():
 def test_a_budget_leaves_valid_bounds():
     poses = make()
     full = poses.bounds(random_state=0, tol=0.004)
-    short = poses.bounds(random_state=0, tol=1e-6, max_nodes=20)
+    short = poses.bounds(random_state=0, tol=1e-6, max_nodes=20, solver="bnb")
     assert short.status == "truncated"
     assert short.rotation_deg >= full.rotation_lower_deg
     assert short.translation >= full.translation_lower
     own = poses.bounds(random_state=0, solver=Bnb(max_nodes=20), tol=1e-6)
     assert own.status == "truncated"
+
+
+def test_a_relaxation_goes_on_where_auto_is_out_of_boxes():
+    poses = make()
+    alone = poses.bounds(random_state=0, max_nodes=20, solver="bnb")
+    both = poses.bounds(random_state=0, max_nodes=20)
+    assert (alone.status, both.status) == ("truncated", "bounded")
+    assert both.rotation_lower_deg <= both.rotation_deg < alone.rotation_deg
+    assert both.translation_lower <= both.translation < alone.translation
+    for kind, solution in both.solutions.items():
+        assert "moment2" in solution.choice, kind
+    late = poses.bounds(random_state=0, max_nodes=20, time_limit=0.0)
+    assert late.status == "truncated"
+
+
+def test_an_ellipsoid_holds_all_translations():
+    poses = make()
+    ellipsoid = poses.translation_ellipsoid(random_state=0)
+    _, t = poses.sample(3000, "hit_and_run", random_state=1)
+    _, border = poses.boundary_sample(3000, random_state=1)
+    assert ellipsoid.contains(t).all()
+    assert ellipsoid.contains(border).all()
+    radius = poses.bounds(which=["translation"], random_state=0).translation
+    assert np.prod(ellipsoid.semi_axes / radius) < 0.1
+    far = PoseUncertaintySet(poses.centers, 1e-6 * poses.precisions, POINTS, CAMERA)
+    with pytest.raises(ValueError, match="unbounded"):
+        far.translation_ellipsoid()
+
+
+@pytest.mark.parametrize(
+    ("budget", "error", "message"),
+    [
+        ({"max_nodes": -1}, ValueError, "max_nodes"),
+        ({"max_nodes": 1.5}, TypeError, "max_nodes"),
+        ({"time_limit": -1}, ValueError, "time_limit"),
+        ({"tol": -1.0}, ValueError, "tol"),
+    ],
+)
+def test_bad_budgets(budget, error, message):
+    with pytest.raises(error, match=message):
+        make().bounds(**budget)
+
+
+def test_a_search_that_runs_dry_proves_that_there_is_no_member():
+    base = make(seed=3)
+    factor = PoseUncertaintySet(base.centers, 1e6 * base.precisions, POINTS, CAMERA).members(random_state=0).violation
+    poses = PoseUncertaintySet(base.centers, base.precisions / (0.9e-3 * factor) ** 2, POINTS, CAMERA)
+    statuses = []
+    for max_nodes in range(300, 440, 20):
+        bounds = poses.bounds((TRUE_R, TRUE_T), random_state=0, max_nodes=max_nodes, solver="bnb")
+        statuses.append(bounds.status)
+        assert bounds.status == "empty" or np.isfinite(bounds.translation)
+    assert set(statuses) == {"truncated", "empty"}
 
 
 def test_points_on_a_plane_have_two_poses():
