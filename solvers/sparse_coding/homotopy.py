@@ -21,7 +21,7 @@ from .working_set_cd import WorkingSetCD
 __all__ = ["Homotopy"]
 
 #: Signals in a block: their correlations stay in the cache from the product that makes them to the paths.
-_ROWS = 128
+_ROWS = 256
 #: Atoms become candidates if they exceed alpha by this share of the worst.
 _FRACTION = 0.5
 #: Active atoms that a path is given room for.
