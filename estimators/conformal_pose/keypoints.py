@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import fit_or_nothing, forget
+from .._base import fit_or_nothing, forget, partial_fit_or_former
 from ._detections import Detections, flat_keypoints, read_affine, read_detections
 from .quantile import Calibration, encode_groups, row_thresholds, store_calibration
 from .sets import KeypointSets
@@ -117,6 +117,7 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
     calibration_: Calibration
     alpha_: float
     n_keypoints_: Any
+    _options: tuple[Any, ...]
 
     def __init__(
         self,
@@ -157,6 +158,29 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             For bad data or parameters.
+        """
+        forget(self)
+        return self._calibrate(X, y, groups, stacklevel=3)
+
+    @partial_fit_or_former
+    def partial_fit(self, X: Any, y: Any, groups: Any = None) -> ConformalKeypointDetector:
+        """Add images to those of the calibration: chunks of them say together what all at once would have said.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in `fit`.
+
+        Returns
+        -------
+        self : ConformalKeypointDetector
+            The calibrated detector.
+
+        Raises
+        ------
+        ValueError
+            For bad data or parameters, another nonconformity than before, and groups where there were none, or none
+            where there were some. The former calibration stays.
         """
         return self._calibrate(X, y, groups, stacklevel=3)
 
@@ -262,12 +286,18 @@ class ConformalKeypointDetector(BaseEstimator):  # type: ignore[misc]
         return float(-np.mean(np.concatenate([each.ravel() for each in areas])))
 
     def _calibrate(self, X: Any, y: Any, groups: Any, *, stacklevel: int) -> Self:
-        """Fit; a `stacklevel` of 1 lets warnings point to the caller."""
-        forget(self)
-        found = self._detections(X)
+        """Add images to the calibration, if there is one; a `stacklevel` of 1 lets warnings point to the caller."""
+        found, options = self._detections(X), (self.nonconformity, self.topk, self.cov_floor, self.input)
         scores = found.image_scores(flat_keypoints(y, found.counts))
-        calibration = Calibration.from_scores(scores, groups)
-        self.n_keypoints_ = _counts_by_label(found.counts, groups)
+        calibration, counts = Calibration.from_scores(scores, groups), _counts_by_label(found.counts, groups)
+        if hasattr(self, "calibration_"):
+            if options != self._options:
+                raise ValueError(
+                    f"nonconformity, topk, cov_floor and input are {options}, but were {self._options} at the images "
+                    "before: scores of different kinds do not add up. Use fit to begin anew."
+                )
+            calibration, counts = self.calibration_ + calibration, _common_counts(self.n_keypoints_, counts)
+        self.n_keypoints_, self._options = counts, options
         store_calibration(self, calibration, stacklevel=stacklevel + 1)
         return self
 
@@ -310,3 +340,11 @@ def _counts_by_label(counts: npt.NDArray[np.intp], groups: Any) -> Any:
         return common(counts)
     labels, codes = encode_groups(groups, counts.size)
     return {label: common(counts[codes == i]) for i, label in enumerate(labels)}
+
+
+def _common_counts(one: Any, other: Any) -> Any:
+    """Return what `_counts_by_label` would have returned for the images of both."""
+    if not isinstance(one, dict):
+        return one if one == other else None
+    both = {label: one[label] if one[label] == other[label] else None for label in one.keys() & other.keys()}
+    return dict(sorted({**one, **other, **both}.items()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...solvers import Solver
 from ...solvers.pose_bound.validation import finite_array
-from .._base import fit_or_nothing, forget
+from .._base import fit_or_nothing, forget, partial_fit_or_former
 from ._detections import read_affine
 from ._pose_bounds import PoseBounds, bound_errors
 from .keypoints import ConformalKeypointDetector
@@ -206,11 +207,44 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         """
         forget(self)
         detector = ConformalKeypointDetector(nonconformity=self.nonconformity, alpha=self.alpha)
-        detector._calibrate(heatmaps, keypoints, groups, stacklevel=3)
-        self._check_points(detector)
-        self.detector_, self.seed_ = detector, int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.quantile_, self.n_calibration_ = detector.quantile_, detector.n_calibration_
+        self._calibrate(detector, heatmaps, keypoints, groups)
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         return self
+
+    @partial_fit_or_former
+    def partial_fit(self, heatmaps: Any, keypoints: Any, groups: Any = None) -> ConformalPoseEstimator:
+        """Add images to those of the calibration: chunks of them say together what all at once would have said.
+
+        Parameters
+        ----------
+        heatmaps, keypoints, groups
+            As in `fit`.
+
+        Returns
+        -------
+        self : ConformalPoseEstimator
+            The calibrated estimator.
+
+        Raises
+        ------
+        ValueError
+            For bad data or parameters. The former calibration stays.
+        """
+        if not hasattr(self, "detector_"):
+            detector = ConformalKeypointDetector()
+            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+        else:
+            detector = copy(self.detector_)
+        detector.set_params(nonconformity=self.nonconformity, alpha=self.alpha)
+        self._calibrate(detector, heatmaps, keypoints, groups)
+        return self
+
+    def _calibrate(self, detector: ConformalKeypointDetector, heatmaps: Any, keypoints: Any, groups: Any) -> None:
+        """Let a detector see images, and keep it if the points fit these; `fit` and `partial_fit` call it."""
+        detector._calibrate(heatmaps, keypoints, groups, stacklevel=4)
+        self._check_points(detector)
+        self.detector_ = detector
+        self.quantile_, self.n_calibration_ = detector.quantile_, detector.n_calibration_
 
     def predict(self, heatmaps: Any, affine: Any = None, groups: Any = None) -> FloatArray:
         """Return the average pose of each image.

@@ -152,6 +152,24 @@ class Calibration:
         blocks = np.split(values[order], ends[:-1]) if labels else []
         return cls((*blocks, *(np.empty(0) for _ in missing)), (*labels, *missing))
 
+    def __add__(self, other: Calibration) -> Calibration:
+        """Return the calibration with the scores of both.
+
+        Raises
+        ------
+        ValueError
+            If one of them has groups and the other has none.
+        """
+        if (self.labels is None) != (other.labels is None):
+            raise ValueError("Scores with groups and scores without do not add up: pass groups always, or never.")
+        if self.labels is None:
+            return Calibration((np.sort(np.concatenate([*self.blocks, *other.blocks])),))
+        blocks = dict(zip(self.labels, self.blocks, strict=True))
+        for label, block in zip(other.labels or (), other.blocks, strict=True):
+            blocks[label] = np.sort(np.concatenate([blocks.get(label, block[:0]), block]))
+        labels = tuple(sorted(blocks))  # type: ignore[type-var]
+        return Calibration(tuple(blocks[label] for label in labels), labels)
+
     @cached_property
     def _position(self) -> dict[Hashable, int]:
         return {label: i for i, label in enumerate(self.labels or ())}

@@ -186,3 +186,45 @@ def test_warnings_of_fit_point_to_the_caller():
 def test_a_backend_that_fails_is_not_a_heuristic_without_members():
     with pytest.raises(SolverError, match="NO_SUCH_SOLVER"):
         fitted(solver=Shor(conic_solver="NO_SUCH_SOLVER")).predict_bounds(NEW[:1], AFFINE[:1])
+
+
+def test_chunks_say_what_all_images_say():
+    whole, chunks = fitted(), ConformalPoseEstimator(DATA.points, DATA.camera, random_state=0)
+    detector = ConformalKeypointDetector(alpha=0.05)
+    with pytest.warns(UserWarning, match="needs at least 9"):
+        chunks.partial_fit(DATA.heatmaps[:5], DATA.keypoints[:5])
+    for rows in np.array_split(np.arange(5, 200), 3):
+        chunks.partial_fit(DATA.heatmaps[rows], DATA.keypoints[rows])
+        detector.partial_fit(DATA.heatmaps[rows], DATA.keypoints[rows])
+    assert (chunks.quantile_, chunks.n_calibration_, chunks.seed_) == (whole.quantile_, 200, whole.seed_)
+    np.testing.assert_array_equal(chunks.predict(NEW, AFFINE), whole.predict(NEW, AFFINE))
+    assert detector.n_calibration_ == 195
+    assert detector.fit(DATA.heatmaps[:50], DATA.keypoints[:50]).n_calibration_ == 50
+
+
+def test_chunks_of_several_objects():
+    points = {"a": DATA.points, "b": OTHER.points}
+    estimator = ConformalPoseEstimator(points, DATA.camera, alpha=0.4, random_state=0)
+    estimator.partial_fit(list(DATA.heatmaps[:9]), list(DATA.keypoints[:9]), ["a"] * 9)
+    estimator.partial_fit(list(OTHER.heatmaps), list(OTHER.keypoints), ["b"] * 3)
+    assert estimator.n_calibration_ == {"a": 9, "b": 3}
+    assert estimator.detector_.n_keypoints_ == {"a": 9, "b": 7}
+
+
+def test_a_chunk_that_is_refused_changes_nothing():
+    detector = ConformalKeypointDetector().fit(DATA.heatmaps[:20], DATA.keypoints[:20])
+    before = dict(vars(detector))
+    with pytest.raises(ValueError, match="pass groups always, or never"):
+        detector.partial_fit(DATA.heatmaps[20:22], DATA.keypoints[20:22], ["a", "a"])
+    assert vars(detector) == before
+    detector.set_params(nonconformity="ellipse")
+    with pytest.raises(ValueError, match="scores of different kinds do not add up"):
+        detector.partial_fit(DATA.heatmaps[20:22], DATA.keypoints[20:22])
+    estimator = fitted()
+    before = dict(vars(estimator))
+    with pytest.raises(ValueError, match="The points have shape"):
+        estimator.partial_fit(OTHER.heatmaps, OTHER.keypoints)
+    assert vars(estimator) == before
+    estimator.set_params(nonconformity="ellipse")
+    with pytest.raises(ValueError, match="scores of different kinds"):
+        estimator.partial_fit(DATA.heatmaps[:2], DATA.keypoints[:2])

@@ -225,6 +225,29 @@ def test_one_warning_names_the_groups_that_are_too_small():
     assert calibration.p_values([5.0], ["none"]) == 1.0
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_any_partition_adds_up_to_the_calibration_of_all(grouped):
+    rng = np.random.default_rng(0)
+    scores = np.append(rng.exponential(size=99), np.inf)
+    groups = rng.choice(["a", "b", "c"], 100) if grouped else None
+    whole = Calibration.from_scores(scores, groups)
+    for _ in range(5):
+        ends = np.sort(rng.choice(np.arange(1, 100), 4, replace=False))
+        parts = [
+            Calibration.from_scores(scores[rows], None if groups is None else groups[rows])
+            for rows in np.split(rng.permutation(100), ends)
+        ]
+        total = sum(parts[1:], start=parts[0])
+        assert total.labels == whole.labels
+        for block, expected in zip(total.blocks, whole.blocks, strict=True):
+            np.testing.assert_array_equal(block, expected)
+
+
+def test_groups_and_none_do_not_add_up():
+    with pytest.raises(ValueError, match="pass groups always, or never"):
+        Calibration.from_scores([1.0, 2.0]) + Calibration.from_scores([1.0], ["a"])
+
+
 def test_a_calibration_survives_pickling():
     calibration = Calibration.from_scores(np.arange(12.0), list("ab") * 6)
     copy = pickle.loads(pickle.dumps(calibration))
