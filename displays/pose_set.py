@@ -75,14 +75,17 @@ class PoseSetDisplay:
         not known.
     translation_bound : float or None, default=None
         Certified distance of translations from that of the centre, in the unit of t; inf if there is no bound.
+    certified_ellipsoid : tuple of array-likes of shapes (3,) and (3, 3), or None, default=None
+        Centre c and matrix S of an ellipsoid ``(y - c)' S^-1 (y - c) <= 1`` that is certified to hold all translations,
+        as :meth:`estimand.PoseUncertaintySet.translation_ellipsoid` returns it. None: one around `t` is drawn.
     unit : str, default="m"
         The unit of t.
 
     Attributes
     ----------
     ellipsoid_center, ellipsoid : ndarrays of shape (3,) and (3, 3)
-        Mean c and matrix S, a multiple of the covariance of t, of the smallest ellipsoid ``(y - c)' S^-1 (y - c) <= 1``
-        of this kind that holds all t.
+        Those of `certified_ellipsoid`, or the mean of t and the multiple of its covariance with which the ellipsoid
+        holds all t.
     body_axes_ : list of matplotlib PathCollection
         Directions of the three axes, after :meth:`plot`; pale where they point away from the viewer.
     caps_ : list of matplotlib Line2D
@@ -91,7 +94,7 @@ class PoseSetDisplay:
     translations_ : list of matplotlib PathCollection
         Translations, x against z and y against z.
     ellipses_ : list of matplotlib Ellipse
-        The ellipsoid in the same projections; none for a single pose.
+        The ellipsoid in the same projections; none for a single pose unless it is certified.
     circles_ : list of matplotlib Circle
         The certified distance; none where there is no bound.
     axes_ : ndarray of 3 matplotlib Axes
@@ -154,6 +157,7 @@ class PoseSetDisplay:
         truth: Any = None,
         rotation_bound_deg: float | None = None,
         translation_bound: float | None = None,
+        certified_ellipsoid: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         unit: str = "m",
     ) -> None:
         self.R, self.unit = _rotations(R, "R", ("m", 3, 3)), unit
@@ -164,7 +168,11 @@ class PoseSetDisplay:
         self.truth = None if truth is None else _pose(truth, "truth")
         self.rotation_bound_deg = _bound(rotation_bound_deg, "rotation_bound_deg", 180.0)
         self.translation_bound = _bound(translation_bound, "translation_bound", np.inf)
-        self.ellipsoid_center, self.ellipsoid = _ellipsoid(self.t)
+        self.certified = certified_ellipsoid is not None
+        if certified_ellipsoid is None:
+            self.ellipsoid_center, self.ellipsoid = _ellipsoid(self.t)
+        else:
+            self.ellipsoid_center, self.ellipsoid = _given_ellipsoid(certified_ellipsoid)
 
     @classmethod
     def from_predictions(
@@ -176,6 +184,7 @@ class PoseSetDisplay:
         truth: Any = None,
         rotation_bound_deg: float | None = None,
         translation_bound: float | None = None,
+        certified_ellipsoid: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         unit: str = "m",
         view: str = "camera",
         ax: Any = None,
@@ -186,7 +195,7 @@ class PoseSetDisplay:
 
         Parameters
         ----------
-        R, t, center, truth, rotation_bound_deg, translation_bound, unit
+        R, t, center, truth, rotation_bound_deg, translation_bound, certified_ellipsoid, unit
             As in the constructor.
         view, ax, name, **kwargs
             As in :meth:`plot`.
@@ -210,6 +219,7 @@ class PoseSetDisplay:
             truth=truth,
             rotation_bound_deg=rotation_bound_deg,
             translation_bound=translation_bound,
+            certified_ellipsoid=certified_ellipsoid,
             unit=unit,
         )
         return display.plot(ax, view=view, name=name, **kwargs)
@@ -306,14 +316,15 @@ class PoseSetDisplay:
         points = ax.scatter(*self.t[:, pair].T, **scatter_style(usual, kwargs))
         self.translations_.append(points)
         legend_entry(ax, _counted(len(self.t)), color=points.get_facecolor()[0, :3], marker=".", linestyle="none")
-        if len(self.t) > 1:
+        if len(self.t) > 1 or self.certified:
             values, vectors = np.linalg.eigh(self.ellipsoid[np.ix_(pair, pair)])
             width, height = 2 * np.sqrt(np.maximum(values, 0))
             angle = np.rad2deg(np.arctan2(vectors[1, 0], vectors[0, 0]))
             outline = {"fill": False, "edgecolor": _ELLIPSOID, "linewidth": 1.5, "zorder": 3.0}
             ellipse = Ellipse(tuple(self.ellipsoid_center[pair]), width, height, angle=angle, **outline)
             self.ellipses_.append(ax.add_patch(ellipse))
-            legend_entry(ax, "ellipsoid around them", color=_ELLIPSOID, linewidth=1.5)
+            label = "certified: within this ellipsoid" if self.certified else "ellipsoid around them"
+            legend_entry(ax, label, color=_ELLIPSOID, linewidth=1.5)
         radius = self.translation_bound
         if radius is not None and np.isfinite(radius):
             outline = {"fill": False, "edgecolor": "0.3", "linewidth": 1.0, "linestyle": "--", "zorder": 2.5}
@@ -332,12 +343,16 @@ class PoseSetDisplay:
 
     def _box(self) -> tuple[FloatArray, FloatArray]:
         """Return the corners of a cube around all that is drawn of translations."""
-        half = np.sqrt(np.diagonal(self.ellipsoid))
-        parts = [self.ellipsoid_center - half, self.ellipsoid_center + half, self.center.t]
+        parts = [self.t.min(axis=0), self.t.max(axis=0), self.center.t]
+        radius = np.inf if self.translation_bound is None else self.translation_bound
+        # A certified ellipsoid reaches farther than a bound in some directions, which then say nothing new.
+        if not (self.certified and np.isfinite(radius)):
+            half = np.sqrt(np.diagonal(self.ellipsoid))
+            parts += [self.ellipsoid_center - half, self.ellipsoid_center + half]
         if self.truth is not None:
             parts.append(self.truth.t)
-        if self.translation_bound is not None and np.isfinite(self.translation_bound):
-            parts += [self.center.t - self.translation_bound, self.center.t + self.translation_bound]
+        if np.isfinite(radius):
+            parts += [self.center.t - radius, self.center.t + radius]
         lower, upper = np.min(parts, axis=0), np.max(parts, axis=0)
         size = float((upper - lower).max())
         middle, reach = (
@@ -386,6 +401,13 @@ def _ellipsoid(t: FloatArray) -> tuple[FloatArray, FloatArray]:
     kept = values > 1e-12 * max(values[0], np.linalg.norm(mean) * 1e-3)
     scale = np.max(np.sum(U[:, kept] ** 2, axis=1), initial=0.0)
     return mean, scale * (V.T * (values * kept) ** 2) @ V
+
+
+def _given_ellipsoid(pair: tuple[npt.ArrayLike, npt.ArrayLike]) -> tuple[FloatArray, FloatArray]:
+    center, shape = (finite_array(value, f"certified_ellipsoid[{i}]", (3,) * (i + 1)) for i, value in enumerate(pair))
+    if np.abs(shape - shape.T).max() > 1e-8 * np.abs(shape).max() or np.linalg.eigvalsh(shape)[0] <= 0:
+        raise ValueError("certified_ellipsoid[1] must be a symmetric positive definite matrix.")
+    return center, shape
 
 
 def _mean_rotation(R: FloatArray) -> FloatArray:

@@ -61,6 +61,7 @@ PoseSetDisplay.from_predictions(
     truth=(truth[IMAGE][:, :3], truth[IMAGE][:, 3]),
     rotation_bound_deg=bounds.rotation_deg,
     translation_bound=bounds.translation,
+    certified_ellipsoid=poses.translation_ellipsoid(random_state=0),
 )
 plt.show()
 

@@ -155,6 +155,35 @@ def test_the_ellipsoid_holds_all_samples():
     np.testing.assert_allclose(display.ellipsoid / display.ellipsoid[2, 2], covariance / covariance[2, 2], atol=1e-12)
 
 
+def test_a_certified_ellipsoid_is_drawn_as_it_is_given():
+    center, shape = np.array([0.1, -0.05, 1.0]), np.diag([0.02, 0.03, 0.5]) ** 2
+    display = PoseSetDisplay(R, T, certified_ellipsoid=(center, shape), translation_bound=0.4).plot()
+    np.testing.assert_array_equal(display.ellipsoid, shape)
+    for j, ellipse in enumerate(display.ellipses_):
+        off = outline(ellipse) - center[[j, 2]]
+        np.testing.assert_allclose(np.einsum("ni,ij,nj->n", off, np.linalg.inv(shape[np.ix_([j, 2], [j, 2])]), off), 1)
+    assert "certified: within this ellipsoid" in labels(display.axes_[1])
+    # What the bound has excluded is not worth the space.
+    alone = PoseSetDisplay(R, T, translation_bound=0.4).plot()
+    np.testing.assert_allclose(limits(display.axes_[1]), limits(alone.axes_[1]))
+    single = PoseSetDisplay(R[:1], T[:1], certified_ellipsoid=(center, shape)).plot()
+    assert len(single.ellipses_) == 2
+
+
+@pytest.mark.parametrize(
+    ("ellipsoid", "message"),
+    [
+        (([0.0, 0.0], np.eye(3)), r"certified_ellipsoid\[0\]"),
+        (([0.0, 0.0, 0.0], np.eye(2)), r"certified_ellipsoid\[1\]"),
+        (([0.0, 0.0, 0.0], -np.eye(3)), "symmetric positive definite"),
+        (([0.0, 0.0, 0.0], np.eye(3) + np.eye(3, k=1)), "symmetric positive definite"),
+    ],
+)
+def test_bad_ellipsoids(ellipsoid, message):
+    with pytest.raises(ValueError, match=message):
+        PoseSetDisplay(R, T, certified_ellipsoid=ellipsoid)
+
+
 def test_flat_sets_and_single_poses():
     flat = T.copy()
     flat[:, 1] = -0.05
