@@ -25,7 +25,8 @@ _ULP = float(np.finfo(np.float64).eps)
 _ROUNDING = 64 * _ULP
 _OBJECTIVE, _EMPTY = 6, 8
 _CHARTS = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
-_CORNERS = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, -1.0], [1.0, -1.0, 1.0], [1.0, -1.0, -1.0]])
+#: Signs of the products of two coordinates at the corners of a box: of the first and second, first and third, others.
+_CORNERS = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
 
 IntArray = npt.NDArray[np.intp]
 
@@ -93,10 +94,13 @@ def _in_circle(n: FloatArray) -> FloatArray:
 
 
 def _twice_the_most(S: FloatArray) -> FloatArray:
-    """Return upper bounds of twice the quadratic forms of matrices on the unit box: negative squares are left out."""
-    diagonal = np.einsum("...ii->...i", S)
-    at_corners = np.einsum("ci,...ij,cj->...c", _CORNERS, S, _CORNERS)
-    return cast(FloatArray, 2 * (at_corners + np.maximum(-diagonal, 0).sum(axis=-1)[..., None]).max(axis=-1))
+    """Return upper bounds of twice the quadratic forms of matrices on the unit box: negative squares are left out.
+
+    The matrices are symmetric, of shape (m, 3, 3).
+    """
+    squares = np.maximum(np.einsum("mii->mi", S), 0).sum(axis=1)
+    products = np.stack([S[:, 0, 1], S[:, 0, 2], S[:, 1, 2]], axis=1) @ _CORNERS.T
+    return cast(FloatArray, 2 * (squares + 2 * products.max(axis=1)))
 
 
 def _cayley(v: FloatArray) -> FloatArray:
@@ -266,11 +270,9 @@ class _Tree:
             np.zeros_like(v),
             np.zeros(len(v)),
         )
-        low, high = lo[:, 3:].copy(), hi[:, 3:].copy()
-        for j in range(3):
-            axis = np.tile(self.root.frame[:, j], (len(nodes), 1))
-            low[:, j] -= self._pivot_room(at, axis)
-            high[:, j] += self._pivot_room(at, -axis)
+        axes = np.tile(np.concatenate([self.root.frame.T, -self.root.frame.T]), (len(nodes), 1))
+        room = self._pivot_room(at, axes, np.repeat(np.arange(len(nodes)), 6)).reshape(-1, 2, 3)
+        low, high = lo[:, 3:] - room[:, 0], hi[:, 3:] + room[:, 1]
         at.middle = 0.5 * (low + high)
         at.width = np.maximum(high - at.middle, at.middle - low) * (1 + 4 * _ULP)
         points = np.concatenate([self.root.points, self.root.points - self.root.pivot])
@@ -278,10 +280,10 @@ class _Tree:
         at.magnitude += 2 * np.linalg.norm(points, axis=1).max()
         return at
 
-    def _pivot_room(self, at: _Linearization, g: FloatArray) -> FloatArray:
-        X = at.rotation @ self.root.pivot
-        G, P = np.einsum("mij,mi->mj", at.turn, g), np.einsum("mij,mi->mj", at.turn, X)
-        return at.room(G, P, np.einsum("mi,mi->m", g, X), np.arange(len(g)))
+    def _pivot_room(self, at: _Linearization, g: FloatArray, rows: IntArray) -> FloatArray:
+        X, turn = at.rotation[rows] @ self.root.pivot, at.turn[rows]
+        G, P = np.einsum("mij,mi->mj", turn, g), np.einsum("mij,mi->mj", turn, X)
+        return at.room(G, P, np.einsum("mi,mi->m", g, X), rows)
 
     def _take(self, nodes: IntArray, steps: IntArray, place: IntArray, at: _Linearization, starts: IntArray) -> None:
         """Bound one linear function in each node, and use the bounds."""
@@ -292,8 +294,7 @@ class _Tree:
         sign = np.where(kind % 2, -1.0, 1.0)
         axis = np.where(kind < _OBJECTIVE, kind // 2, 0)
         costs[sides, 3 + axis[sides]] = (sign[:, None] * at.width[place])[sides, axis[sides]]
-        full_costs, full_offsets = self._objective(nodes, place, at)
-        costs[objectives], offsets[objectives] = full_costs[objectives], full_offsets[objectives]
+        costs[objectives], offsets[objectives] = self._objective(nodes[objectives], place[objectives], at)
         bounds = self._safe_bounds(costs, steps, place, at, starts)
         self.alive[nodes[empty[bounds[empty] < 0]]] = False
         self.upper[nodes[objectives]] = np.fmin(self.upper[nodes[objectives]], (bounds + offsets)[objectives])
@@ -303,9 +304,7 @@ class _Tree:
     def _tighten(
         self, nodes: IntArray, axis: IntArray, sign: FloatArray, bounds: FloatArray, place: IntArray, at: _Linearization
     ) -> None:
-        normals = np.zeros((len(at.half), 3))
-        normals[place] = sign[:, None] * self.root.frame[:, axis].T
-        value = bounds + self._pivot_room(at, normals)[place]
+        value = bounds + self._pivot_room(at, sign[:, None] * self.root.frame[:, axis].T, place)
         middle = at.middle[place, axis]
         end = sign * middle + value + 1e-15 * (np.abs(middle) + np.abs(value))
         upper, lower = sign > 0, sign < 0
@@ -320,9 +319,8 @@ class _Tree:
         if self.kind == "translation":
             lo, hi = self.lo[nodes, 3:], self.hi[nodes, 3:]
             costs[:, 3:] = (lo + hi) * at.width[place]
-            normals = np.zeros((len(at.half), 3))
-            normals[place] = (lo + hi) @ self.root.frame.T
-            constants = ((lo + hi) * at.middle[place] - lo * hi).sum(axis=1) + self._pivot_room(at, normals)[place]
+            constants = ((lo + hi) * at.middle[place] - lo * hi).sum(axis=1)
+            constants += self._pivot_room(at, (lo + hi) @ self.root.frame.T, place)
             return costs, constants + 1e-14 * np.abs(constants)
         A, half = at.A[place], at.half[place]
         Q = self.R0.T @ at.rotation[place]
@@ -344,11 +342,9 @@ class _Tree:
         cuts = self.cuts[starts[steps][owner] + within]
         x = _multipliers(cuts["multiplier"])
         a, b, size = self._columns(cuts, place[owner], at)
-        total, absolute = np.zeros(len(steps)), np.abs(costs).sum(axis=1)
-        rest = costs.copy()
-        np.add.at(total, owner, x * b)
-        np.add.at(rest, owner, -x[:, None] * a)
-        np.add.at(absolute, owner, x * (np.abs(b) + size + np.abs(a).sum(axis=1)))
+        sums = np.column_stack([x * b, x * (np.abs(b) + size + np.abs(a).sum(axis=1)), x[:, None] * a])
+        total, absolute, *combined = (np.bincount(owner, column, minlength=len(steps)) for column in sums.T)
+        absolute, rest = absolute + np.abs(costs).sum(axis=1), costs - np.stack(combined, axis=1)
         bounds = total + np.abs(rest).sum(axis=1) + _ROUNDING * absolute
         return np.where(np.isnan(bounds), np.inf, bounds)
 
@@ -366,12 +362,12 @@ class _Tree:
         g /= length[:, None]
         X = np.einsum("cij,cj->ci", at.rotation[rows], root.points[k])
         Y = X + root.origin + at.middle[rows] @ root.frame.T
-        moved = np.cross(np.swapaxes(at.turn[rows], 1, 2), X[:, None])
-        a = np.concatenate(
-            [2 * at.half[rows] * np.einsum("cji,ci->cj", moved, g), at.width[rows] * (g @ root.frame)], axis=1
-        )
+        turn = at.turn[rows]
+        # g.(T e_j x X) = (T e_j).(X x g)
+        moved = np.einsum("cij,ci->cj", turn, np.cross(X, g))
+        a = np.concatenate([2 * at.half[rows] * moved, at.width[rows] * (g @ root.frame)], axis=1)
         arm = np.einsum("cij,cj->ci", at.rotation[rows], (root.points - root.pivot)[k])
-        G, P = np.einsum("cij,ci->cj", at.turn[rows], g), np.einsum("cij,ci->cj", at.turn[rows], arm)
+        G, P = np.einsum("cij,ci->cj", turn, g), np.einsum("cij,ci->cj", turn, arm)
         b = at.room(G, P, np.einsum("ci,ci->c", g, arm), rows) - np.einsum("ci,ci->c", g, Y)
         b -= np.where(depth, unit.min_depth, 0.0)
         rows_of = np.abs(unit.cones[k]).sum(axis=2).max(axis=1) * np.abs(n).sum(axis=1)
