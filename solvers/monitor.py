@@ -65,12 +65,7 @@ class Monitor(Generic[X]):
     def __init__(
         self, solver: Solver[Any, X], problem: Problem[X], *, tol: float, callback: Callback | None = None
     ) -> None:
-        if not tol >= 0:
-            raise ValueError(f"tol={tol!r} must be at least 0.")
-        if not solver.max_iter >= 0:
-            raise ValueError(f"max_iter={solver.max_iter!r} of {solver!r} must be at least 0.")
-        if solver.time_limit is not None and not solver.time_limit >= 0:
-            raise ValueError(f"time_limit={solver.time_limit!r} of {solver!r} must be at least 0 seconds, or None.")
+        _check_limits(solver, tol)
         self.solver, self.problem, self.tol, self.callback = solver, problem, tol, callback
         self.status: str | None = None
         self.message = ""
@@ -207,6 +202,15 @@ class Monitor(Generic[X]):
         return certificate
 
 
+def _check_limits(solver: Solver[Any, Any], tol: float) -> None:
+    if not tol >= 0:
+        raise ValueError(f"tol={tol!r} must be at least 0.")
+    if not solver.max_iter >= 0:
+        raise ValueError(f"max_iter={solver.max_iter!r} of {solver!r} must be at least 0.")
+    if solver.time_limit is not None and not solver.time_limit >= 0:
+        raise ValueError(f"time_limit={solver.time_limit!r} of {solver!r} must be at least 0 seconds, or None.")
+
+
 def certify_once(
     solver: Solver[Any, X],
     problem: Problem[X],
@@ -247,6 +251,7 @@ def certify_once(
     Solution
         Without a history.
     """
+    _check_limits(solver, tol)
     with default_threads(vars(solver).get("n_jobs")):
         certificate = problem.certify(x, dual, tol=tol)
     return Solution(

@@ -120,7 +120,7 @@ def bound_errors(
         except InfeasibleProblemError:
             return PoseBounds(**common, status="empty", seconds=time.perf_counter() - began)
         if solution is None:
-            found |= {"rotation_deg": 180.0} if kind == "rotation" else {"translation": np.inf}
+            found |= {"rotation_deg": 180.0} if kind == "rotation" else {"translation": problem.reach.max_distance}
             continue
         found["solutions"][kind] = solution.compact()
         found |= _distances(kind, solution)

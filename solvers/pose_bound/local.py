@@ -44,8 +44,8 @@ class Local(Solver[PoseBoundProblem, Pose]):
     >>> from estimand.solvers.pose_bound.local import Local
     >>> problem = random_instance(0, "translation")
     >>> solution = Local().solve(problem, tol=0.02)
-    >>> problem.is_member(solution.x), solution.certificate.upper
-    (True, inf)
+    >>> problem.is_member(solution.x), solution.converged
+    (True, False)
     """
 
     name = "local"

@@ -82,7 +82,7 @@ def find_members(
 
 
 def best_known(
-    problem: PoseBoundProblem, given: Pose, n_samples: int, random_state: int | None
+    problem: PoseBoundProblem, given: Pose, n_samples: int = 1000, random_state: int | None = 0
 ) -> tuple[Member | None, Pose]:
     """Return the best member that climbs from random samples and one more pose find, and its pose.
 

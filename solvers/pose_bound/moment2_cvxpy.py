@@ -22,8 +22,6 @@ from .problem import Pose, PoseBoundProblem
 
 __all__ = ["Moment2CVXPY"]
 
-#: Triples of keypoints from which members are searched.
-_N_SAMPLES = 1000
 #: SCS takes 0 for no limit.
 _LEAST_SECONDS = 1e-3
 
@@ -48,8 +46,9 @@ class Moment2CVXPY(ConicSolver[PoseBoundProblem, Pose]):
     -----
     Whatever the conic solver returns, the bound is computed from its multipliers with all rounding errors on the safe
     side: a solver that stops early or is inaccurate makes it larger, never wrong. Moments are those of scaled monomials
-    of a quaternion near the set, in which first-order methods need some hundred iterations. A `start` is one more pose
-    to climb from to a lower bound.
+    of a quaternion near the set, in which first-order methods need some hundred iterations. SCS answers Ctrl-C itself:
+    the run may then end as stalled, with what was proved before. A `start` is one more pose to climb from to a lower
+    bound.
 
     References
     ----------
@@ -92,7 +91,7 @@ class Moment2CVXPY(ConicSolver[PoseBoundProblem, Pose]):
         """Climb from members, then solve one relaxation after another, with smaller and smaller radii."""
         given = self.start_point(problem, start)
         problem.check_bounded()
-        _, x = best_known(problem, given, _N_SAMPLES, 0)
+        _, x = best_known(problem, given)
         used, deadline = 0, math.inf if self.time_limit is None else time.perf_counter() + self.time_limit
 
         def solve(relaxation: MomentRelaxation, loose_below: float) -> Iterator[MomentBound]:

@@ -131,10 +131,14 @@ class PoseBoundProblem(Problem[Pose]):
         return bool(self.cones.contains(R, x.translation)[0])
 
     def certify(self, x: Pose, dual: PoseBoundDual | None = None, *, tol: float) -> Certificate:
-        """Bound the maximum: from below by `x`, if it is a member, from above by what `dual` proves."""
+        """Bound the maximum: from below by `x`, if it is a member, from above by what `dual` proves.
+
+        Without a dual the upper bound is that of half a turn, or of the radius in `reach`.
+        """
         lower = self.objective(x) if self.is_member(x) else -math.inf
         proved = math.inf if dual is None else float(dual.upper_bound(self))
-        upper = max(min(proved, _FARTHEST if self.kind == "rotation" else math.inf), lower)
+        farthest = _FARTHEST if self.kind == "rotation" else self.reach.max_distance**2 * (1.0 + 1e-15)
+        upper = max(min(proved, farthest), lower)
         scale = max(lower, self.scale)
         return Certificate.from_bounds("bounds", lower, upper, scale=scale, tol=tol)
 
@@ -184,5 +188,6 @@ def tighter(problem: PoseBoundProblem, one: Solution[Pose], other: Solution[Pose
         objective=problem.objective(x),
         certificate=certificate,
         status="converged" if certificate.converged else one.status,
+        message="" if certificate.converged else one.message,
         n_iter=one.n_iter + other.n_iter,
     )

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ....cython_ext import _double_double
+from ...threads import one_blas_thread
 from ..cones import KeypointCones
 from ..objectives import Kind
 from ..validation import FloatArray
@@ -61,7 +62,7 @@ def safe_bound(
     max_distance : float
         A radius T around t0 within which all translations of the set are known to lie.
     kind : {"rotation", "translation"}
-        Whether ``6 - 2 tr(R_0^T R)`` is bounded, or ``||t - t_0||^2``.
+        Whether ``||R - R_0||_F^2`` is bounded, or ``||t - t_0||^2``.
     blocks : array-like of shape (71^2 + (2 K + 1) 13^2,)
         The matrices, as `pack_blocks` stacks them.
 
@@ -103,7 +104,8 @@ def certified_bound(polynomials: PosePolynomials, moment: FloatArray, localizers
     """Return the bound of `safe_bound` for polynomials, and blocks of shapes (71, 71) and (2K + 1, 13, 13)."""
     if not (np.all(np.isfinite(moment)) and np.all(np.isfinite(localizers))):
         return math.inf
-    with np.errstate(over="ignore", invalid="ignore"):
+    # Two threads are twenty times as slow as one with matrices as small as these.
+    with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
         bound = _bound(polynomials, moment, localizers)
         projected = [_projection(block) for block in (moment, *localizers)]
         if any(block is not None for block in projected):
@@ -177,9 +179,10 @@ def unpack_blocks(blocks: npt.ArrayLike, n_keypoints: int) -> tuple[FloatArray, 
 
 def _projection(matrix: FloatArray) -> FloatArray | None:
     """Return a matrix without its negative eigenvalues, or None if it has none beyond rounding."""
-    values, vectors = np.linalg.eigh(matrix)
+    values = np.linalg.eigvalsh(matrix)
     if values[0] >= -_ROUNDED * np.abs(values).max():
         return None
+    values, vectors = np.linalg.eigh(matrix)  # seldom needed, and many times as slow
     projected = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return np.asarray(0.5 * (projected + projected.T))
 

@@ -21,7 +21,9 @@ from ..validation import FloatArray, check_rotations, finite_array
 from .double_double import dot, exact, minus, plus, quotient, times
 from .quotient import N_BASIS, N_LINEAR, product_table
 
-__all__ = ["PosePolynomials", "pose_polynomials"]
+__all__ = ["PosePolynomials", "add_product", "pose_polynomials"]
+
+_LEAST_DISTANCE = 1e-150
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,8 @@ class PosePolynomials:
     Parameters
     ----------
     objective : ndarray of shape (71, 3)
-        The coefficients of ``6 - 2 tr(R_0^T R)``, or of ``||tau||^2``, as numbers of twice the precision of a double
-        (`double_double`).
+        The coefficients of ``3 + ||R_0||_F^2 - 2 tr(R_0^T R)``, or of ``||tau||^2``, as numbers of twice the precision
+        of a double (`double_double`).
     localizers : ndarray of shape (2K + 1, 71, 3)
         The coefficients of ``(b_k^T s)^2 - ||M_k s||^2`` for all k, then of ``b_k^T s - d_min`` for all k, then of
         ``1 - ||tau||^2``.
@@ -70,7 +72,7 @@ def pose_polynomials(
     max_distance : float
         The radius T around t0 within which all translations are known to lie, positive.
     kind : {"rotation", "translation"}
-        What is bounded: ``6 - 2 tr(R_0^T R)``, which is ``||R - R_0||_F^2``, or ``||t - t_0||^2``.
+        What is bounded: ``||R - R_0||_F^2``, or ``||t - t_0||^2``.
 
     Returns
     -------
@@ -84,8 +86,11 @@ def pose_polynomials(
     """
     rotation, center = finite_array(R0, "R0", (3, 3)), finite_array(t0, "t0", (3,))
     check_rotations(rotation[None], "R0")
-    if not 0 < max_distance < np.inf:
-        raise ValueError(f"max_distance={max_distance!r} must be a positive finite number.")
+    if not _LEAST_DISTANCE < max_distance < 1.0 / _LEAST_DISTANCE:
+        raise ValueError(
+            f"max_distance={max_distance!r} must be a positive finite number, between {_LEAST_DISTANCE} and "
+            f"{1.0 / _LEAST_DISTANCE}: its square is needed."
+        )
     if kind not in get_args(Kind):
         raise ValueError(f"kind={kind!r} must be one of {', '.join(map(repr, get_args(Kind)))}.")
     Q, T = _nearby_rotation(rotation), exact(float(max_distance))
@@ -94,18 +99,20 @@ def pose_polynomials(
     localizers = np.zeros((2 * K + 1, N_BASIS, 3))
     for k in range(K):
         for row, sign in zip(forms[k], (-1.0, -1.0, 1.0), strict=True):
-            _add_product(row, row, sign, localizers[k])
+            add_product(row, row, sign, localizers[k])
         localizers[K + k, :N_LINEAR] = forms[k, 2]
         localizers[K + k, 0] = minus(localizers[K + k, 0], exact(cones.min_depth))
     localizers[-1, 0] = exact(1.0)
     distance = np.zeros((N_BASIS, 3))
     for tau in np.eye(N_LINEAR)[-3:]:
-        _add_product(exact(tau), exact(tau), 1.0, distance)
+        add_product(exact(tau), exact(tau), 1.0, distance)
     localizers[-1] = minus(localizers[-1], distance)
     if kind == "translation":
         return PosePolynomials(distance, localizers, forms, float(T[0] ** 2), Q[..., 0])
     objective = np.zeros((N_BASIS, 3))
-    objective[0] = exact(6.0)
+    # ||R - R_0||^2 for a rotation R, whether or not R_0 is one to the last digit.
+    squares = times(exact(rotation.ravel()), exact(rotation.ravel()))
+    objective[0] = dot(np.concatenate([exact([3.0]), squares]), exact(np.ones(10)))
     # tr(R_0^T Q R') is the sum over columns j of the entries of (Q^T R_0)_j times those of R'_j.
     for j in range(3):
         objective[1 + 3 * j : 4 + 3 * j] = times(exact(-2.0), dot(np.swapaxes(Q, 0, 1), exact(rotation[:, j])[None]))
@@ -141,7 +148,7 @@ def _nearby_rotation(rotation: FloatArray) -> FloatArray:
     return quotient(np.array(entries), plus(plus(xx, yy), plus(zz, ww)))
 
 
-def _add_product(left: FloatArray, right: FloatArray, sign: float, total: FloatArray) -> None:
+def add_product(left: FloatArray, right: FloatArray, sign: float, total: FloatArray) -> None:
     """Add the product of two linear forms, times a sign, to the coefficients of a polynomial of degree 2."""
     _double_double.add_products(
         *product_table(N_LINEAR), np.ascontiguousarray(left), np.ascontiguousarray(right), sign, total

@@ -119,7 +119,7 @@ class MomentRelaxation:
         The radius T around t0 within which all translations of the set are known to lie: bounds hold for poses within
         it, and are the better the smaller it is.
     kind : {"rotation", "translation"}
-        Whether ``6 - 2 tr(R_0^T R)`` is bounded, or ``||t - t_0||^2``.
+        Whether ``||R - R_0||_F^2`` is bounded, or ``||t - t_0||^2``.
 
     Attributes
     ----------
@@ -164,7 +164,7 @@ class MomentRelaxation:
     @cached_property
     def frame(self) -> LocalFrame:
         """Coordinates that are scaled to the set, but not too small."""
-        frame = fit_frame(self.cones, self.R0, self.t0, self.max_distance)
+        frame = fit_frame(self.cones, self.polynomials.rotation, self.t0, self.max_distance)
         turn, shift = frame.turns.max(), frame.shifts.max() / self.max_distance
         return frame.enlarged(max(1.0, _LEAST_TURN / turn), max(1.0, _LEAST_SHIFT / shift))
 
@@ -175,7 +175,7 @@ class MomentRelaxation:
             return self.polynomials.unit * (1.0 + 1e-15)
         # The centre may be off a rotation, but what is so by rounding counts as one.
         first, second, third = np.linalg.svd(self.R0, compute_uv=False)
-        largest = float(6.0 + 2.0 * (first + second - third))
+        largest = float((1.0 + first) ** 2 + (1.0 + second) ** 2 + (1.0 - third) ** 2)
         return largest if largest > 8.0 + _ROTATION else 8.0
 
     def check_nonempty(self, upper: float) -> None:
@@ -184,12 +184,9 @@ class MomentRelaxation:
         Raises
         ------
         InfeasibleProblemError
-            If it is below the least value of the objective: 0, where R0 is a rotation.
+            If it is negative.
         """
-        least = 0.0
-        if self.kind == "rotation":
-            least = min(0.0, float(6.0 - 2.0 * np.linalg.svd(self.R0, compute_uv=False).sum()) - 1e-14)
-        if upper < least:
+        if upper < 0.0:
             raise InfeasibleProblemError(
                 f"The objective is at most {upper:.3g} on the set, which no pose can meet: the set is empty."
             )
@@ -203,11 +200,11 @@ class MomentRelaxation:
         for scale in _SCALES:
             frame = self.frame.enlarged(scale, scale)
             nodal = NodalRelaxation(self.cones, self.polynomials, self.t0, self.max_distance, frame)
-            best, waiting = math.inf, 0
+            best, value, waiting = math.inf, -math.inf, 0
             for step, iterate in enumerate(interior_point(nodal)):
                 current = MomentIterate(self, nodal, n_iter, iterate)
                 yield current
-                n_iter += 1
+                n_iter, value = n_iter + 1, current.value
                 if current.estimate < -self.trivial_bound and not current.feasible:
                     return  # There are no moments, and most likely no poses.
                 if current.promising:
@@ -215,7 +212,7 @@ class MomentRelaxation:
                     best = min(best, current.bound)
                 if step >= _RUN_ITERATIONS or waiting >= _PATIENCE:
                     break
-            if best <= current.value + _GOOD * abs(current.value):
+            if best <= value + _GOOD * abs(value):
                 return
 
     def pose(self, R: FloatArray, tau: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -54,7 +54,7 @@ def safe_shor_bound(
     max_distance : float
         A radius around t0 within which all translations of the set are known to lie.
     kind : {"rotation", "translation"}
-        Whether ``6 - 2 tr(R_0^T R)`` is bounded, or ``||t - t_0||^2``.
+        Whether ``||R - R_0||_F^2`` is bounded, or ``||t - t_0||^2``.
     multipliers : array-like of shape (13^2 + 2 K + 1 + 3 K,)
         The matrix Z, in monomials of degree at most 1; a multiplier for each localizing polynomial; and for each cone
         three, of the rows of ``M_k s`` and of ``b_k^T s``.
@@ -82,7 +82,8 @@ def safe_shor_bound(
 
 
 def _certified(polynomials: PosePolynomials, Z: FloatArray, weights: FloatArray, directions: FloatArray) -> float:
-    return certified_bound(*_as_moment_certificate(polynomials, Z, weights, directions))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return certified_bound(*_as_moment_certificate(polynomials, Z, weights, directions))
 
 
 def _as_moment_certificate(

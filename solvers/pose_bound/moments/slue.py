@@ -13,9 +13,9 @@ import numpy.typing as npt
 from ..cones import KeypointCones
 from ..validation import FloatArray, finite_array
 from .certificate import certified_bound
-from .double_double import exact, plus, times
-from .pose_polynomials import PosePolynomials, pose_polynomials
-from .quotient import N_BASIS, N_LINEAR, product_table, quadratic_form_map
+from .double_double import exact
+from .pose_polynomials import PosePolynomials, add_product, pose_polynomials
+from .quotient import N_BASIS, N_LINEAR, quadratic_form_map
 
 __all__ = ["Ellipsoid", "slue", "slue_bound"]
 
@@ -101,13 +101,15 @@ def slue(cones: KeypointCones, R0: npt.ArrayLike, t0: npt.ArrayLike, max_distanc
         return ball
     A, b, sum_of_squares, weights = found
     bound = slue_bound(polynomials, A, b, sum_of_squares, weights)
-    # Moderate numbers, positive definite: the inverse is accurate to many digits.
-    if not 0 < bound < math.inf or not np.linalg.cond(A) < 1e6:
+    condition = float(np.linalg.cond(A))
+    if not 0 < bound < math.inf or not condition < 1e6:
         return ball
     inverse = np.linalg.inv(A)
-    shape = unit**2 * bound * (1.0 + 1e-9) * (inverse @ inverse.T)
-    found_one = Ellipsoid(center - unit * inverse @ b, 0.5 * (shape + shape.T))
-    return found_one if np.linalg.det(shape) < np.linalg.det(ball.shape) else ball
+    # Rounding errors of the largest entries of the shape are weighed against its least eigenvalue.
+    shape = unit**2 * bound * (1.0 + 1e-9 + 1e-14 * condition**2) * (inverse @ inverse.T)
+    if not np.linalg.det(shape) < np.linalg.det(ball.shape):
+        return ball
+    return Ellipsoid(center - unit * inverse @ b, 0.5 * (shape + shape.T))
 
 
 def slue_bound(
@@ -132,18 +134,12 @@ def slue_bound(
     for row, offset in zip(A, b, strict=True):
         form = np.zeros((N_LINEAR, 3))
         form[0], form[-3:] = exact(offset), exact(row)
-        _add_square(form, objective)
+        add_product(form, form, 1.0, objective)
     moment = np.zeros((N_BASIS, N_BASIS))
     moment[:N_LINEAR, :N_LINEAR] = 0.5 * (sum_of_squares + sum_of_squares.T)
     localizers = np.zeros((len(weights), N_LINEAR, N_LINEAR))
     localizers[:, 0, 0] = np.maximum(weights, 0.0)
     return certified_bound(replace(polynomials, objective=objective, unit=1.0), moment, localizers)
-
-
-def _add_square(form: FloatArray, total: FloatArray) -> None:
-    for i, j, target, coefficient in zip(*product_table(N_LINEAR), strict=True):
-        product = times(exact(float(coefficient) * (1.0 if i == j else 2.0)), times(form[i], form[j]))
-        total[target] = plus(total[target], product)
 
 
 def _solve(polynomials: PosePolynomials) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None:

@@ -91,7 +91,9 @@ def test_heuristics_prove_nothing_about_images_without_members(solver):
         bounds = fitted(solver=solver).predict_bounds(heatmaps, AFFINE[:2])
     assert bounds["status"].tolist() == ["truncated"] * 2
     assert bounds["rotation_deg"].tolist() == [180.0] * 2
-    assert np.all(np.isinf(bounds["translation"]))
+    # The radius at which the sets end is all that is proved.
+    assert np.all(np.isfinite(bounds["translation"]))
+    assert bounds["translation"][0] > 2 * bounds["translation_lower"][0]
     assert np.isnan(bounds["rotation_lower_deg"]).tolist() == [False, True]
 
 

@@ -1,6 +1,7 @@
 """The pose-bound problem: what it maximises, and what certifies a bound."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from estimand.exceptions import InfeasibleProblemError, UnboundedProblemError
 from estimand.solvers.pose_bound import KeypointCones, Pose, PoseBoundProblem
 from estimand.solvers.pose_bound.bnb import Bnb
 from estimand.solvers.pose_bound.examples import examples, random_instance
+from estimand.solvers.pose_bound.problem import tighter
 from estimand.solvers.pose_bound.rotations import exponential_map, random_rotations, rotation_angle
 from estimand.solvers.pose_bound.sampling import hit_and_run
 
@@ -43,7 +45,9 @@ def test_members_are_lower_bounds_and_duals_upper_ones():
     assert problem.is_member(member)
     assert not problem.is_member(far)
     alone = problem.certify(member, tol=0.02)
-    assert (alone.kind, alone.lower, alone.upper) == ("bounds", problem.objective(member), math.inf)
+    assert (alone.kind, alone.lower) == ("bounds", problem.objective(member))
+    # No member is farther away than the set reaches, and that is known without a search.
+    assert alone.upper == pytest.approx(problem.reach.max_distance**2, rel=1e-14)
     assert not alone.converged
     assert problem.certify(far, tol=0.02).lower == -math.inf
     both = problem.certify(member, Claim(2 * alone.lower), tol=0.02)
@@ -209,3 +213,18 @@ def test_invariances(kind):
     # Larger ellipses, and fewer keypoints, leave more poses.
     assert bounds(matrices=0.5 * precisions).upper >= base.lower
     assert bounds(cones.centers[1:], precisions[1:], cones.points[1:]).upper >= base.lower
+
+
+def test_the_tighter_of_two_solutions():
+    problem = random_instance(0, "rotation")
+    out_of_boxes, full = Bnb(max_nodes=20).solve(problem, tol=0.02), Bnb().solve(problem, tol=0.02)
+    assert (out_of_boxes.status, full.status) == ("max_iter", "converged")
+    far = Pose(problem.R0, problem.t0 + np.array([0.0, 0.0, 5.0]))
+    without_member = replace(out_of_boxes, x=far, certificate=problem.certify(far, out_of_boxes.dual, tol=0.02))
+    for first, second in ((without_member, full), (full, without_member)):
+        found = tighter(problem, first, second)
+        assert (found.certificate.lower, found.certificate.upper) == (full.certificate.lower, full.certificate.upper)
+        assert (found.x, found.dual, found.status, found.message) == (full.x, full.dual, "converged", "")
+        assert found.n_iter == first.n_iter + second.n_iter
+    unfinished = tighter(problem, out_of_boxes, without_member)
+    assert (unfinished.status, unfinished.message) == (out_of_boxes.status, out_of_boxes.message)

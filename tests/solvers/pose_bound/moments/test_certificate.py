@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from estimand.solvers.pose_bound.moments import certificate
 from estimand.solvers.pose_bound.moments.certificate import pack_blocks, residual, safe_bound, unpack_blocks
 from estimand.solvers.pose_bound.moments.pose_polynomials import pose_polynomials
 from estimand.solvers.pose_bound.moments.quotient import evaluate_moments
@@ -147,3 +148,13 @@ def test_blocks_are_made_symmetric(solved):
 def test_wrong_number_of_entries(make_instance):
     with pytest.raises(ValueError, match=r"blocks has shape \(7,\)"):
         bound(make_instance(0, K=5), 0.5, "rotation", np.zeros(7))
+
+
+def test_rounding_errors_of_sums_count(make_instance, monkeypatch):
+    instance = make_instance(0, K=5)
+    polynomials = pose_polynomials(instance.cones, instance.R0, instance.t0, 0.5, "rotation")
+    blocks = semidefinite(np.random.default_rng(0), 5)
+    sizes = residual(polynomials, *unpack_blocks(blocks, 5))[:, 2].sum()
+    expected = bound(instance, 0.5, "rotation", blocks)
+    monkeypatch.setattr(certificate, "ROUNDING", 1e-3)
+    assert bound(instance, 0.5, "rotation", blocks) == pytest.approx(expected + 1e-3 * sizes, rel=1e-9)

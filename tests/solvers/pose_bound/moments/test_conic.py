@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from estimand.exceptions import SolverError
+from estimand.solvers import get_solver
 from estimand.solvers.pose_bound.cones import KeypointCones
 from estimand.solvers.pose_bound.moments.certificate import safe_bound
 from estimand.solvers.pose_bound.moments.conic import ConicMomentProblem, conic_moment_bound
 from estimand.solvers.pose_bound.moments.relaxation import MomentRelaxation, moment_bounds
 from estimand.solvers.pose_bound.moments.shor import safe_shor_bound, shor_bound
 from estimand.solvers.pose_bound.rotations import rotation_angle
+from estimand.solvers.pose_bound.shor import ShorDual
 
 each_kind = pytest.mark.parametrize("kind", ["rotation", "translation"])
 
@@ -132,3 +134,17 @@ def test_sets_that_are_empty(make_instance, solve):
     empty = KeypointCones(instance.cones.points, cones, instance.cones.centers, instance.cones.min_depth)
     with pytest.raises(SolverError, match="found no moments"):
         solve(MomentRelaxation(empty, instance.R0, instance.t0, 0.5, "rotation"), run)
+
+
+def test_multipliers_for_a_radius_or_a_kind_that_is_another_prove_nothing(make_instance):
+    problem = make_instance(0, K=5).problem("rotation")
+    dual = get_solver("shor", problem).solve(problem, tol=1e-3).dual
+    assert dual.upper_bound(problem) < 8.0
+    for change in (
+        {"max_distance": 0.5 * problem.reach.max_distance},
+        {"max_distance": np.inf},
+        {"max_distance": np.nan},
+        {"kind": "translation"},
+        {"blocks": None},
+    ):
+        assert ShorDual(dual.found._replace(**change)).upper_bound(problem) == np.inf

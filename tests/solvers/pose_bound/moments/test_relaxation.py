@@ -7,7 +7,9 @@ import pytest
 from scipy import sparse
 
 from estimand.exceptions import InfeasibleProblemError
+from estimand.solvers import get_solver
 from estimand.solvers.pose_bound.cones import KeypointCones
+from estimand.solvers.pose_bound.examples import random_instance
 from estimand.solvers.pose_bound.moments import quotient
 from estimand.solvers.pose_bound.moments.certificate import safe_bound
 from estimand.solvers.pose_bound.moments.interior_point import interior_point
@@ -268,3 +270,18 @@ def test_local_frames(make_instance):
     assert np.all(frames[1].turns > 1.5 * frames[0].turns)
     assert frame_at(instance.cones, instance.R0, instance.t0, 1e-3).shifts.max() <= 1e-3
     assert np.linalg.norm(frame.center - instance.t0) < 0.1
+
+
+@pytest.mark.parametrize("factor", [1.0 + 4e-7, 1.0 - 4e-7])
+def test_a_centre_that_is_a_rotation_to_single_precision(factor):
+    """What is bounded is ``||R - R0||_F^2``, whether or not R0 is orthonormal to the last digit."""
+    problem = random_instance(2, "rotation", radius=(0.3, 0.6), centre=0.1)
+    relaxation = MomentRelaxation(problem.cones, factor * problem.R0, problem.t0, 0.0113, "rotation")
+    exact = MomentRelaxation(problem.cones, problem.R0, problem.t0, 0.0113, "rotation")
+    (*_, found), (*_, expected) = (moment_bounds(one, tol=1e-3) for one in (relaxation, exact))
+    best = get_solver("local", problem).solve(problem, tol=1e-3).x
+    largest = np.sum((best.rotation - factor * problem.R0) ** 2)
+    assert largest <= found.upper
+    half_turn = problem.R0 @ np.diag([1.0, -1.0, -1.0])
+    assert np.sum((half_turn - factor * problem.R0) ** 2) <= relaxation.trivial_bound + 1e-14
+    assert found.value == pytest.approx(expected.value, rel=1e-4)

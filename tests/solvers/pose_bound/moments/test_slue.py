@@ -1,5 +1,7 @@
 """Ellipsoids around translations: they hold all members, whatever the multipliers are."""
 
+from fractions import Fraction
+
 import cvxpy
 import numpy as np
 import pytest
@@ -68,3 +70,49 @@ def test_bad_radius(make_instance):
     instance = make_instance(0, K=5)
     with pytest.raises(ValueError, match="max_distance"):
         slue(instance.cones, instance.R0, instance.t0, 0.0)
+
+
+def test_multipliers_scale_and_centres_move(make_instance, monkeypatch):
+    instance = make_instance(0, K=5)
+    t0, T = instance.t0 + 0.5 * instance.radius(1.0), 2.0 * instance.radius(1.05)
+    expected = slue(instance.cones, instance.R0, t0, T)
+    assert expected.contains(instance.t).all()
+    assert np.prod(expected.semi_axes / T) < 0.05
+    solve = module._solve
+
+    def doubled(polynomials):
+        A, b, Z, weights = solve(polynomials)
+        return 2.0 * A, 2.0 * b, 4.0 * Z, 4.0 * weights
+
+    monkeypatch.setattr(module, "_solve", doubled)
+    scaled = slue(instance.cones, instance.R0, t0, T)
+    np.testing.assert_allclose(scaled.center, expected.center, rtol=1e-9)
+    np.testing.assert_allclose(scaled.shape, expected.shape, rtol=1e-6, atol=1e-9 * T**2)
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e4, 9e5])
+def test_rounding_of_thin_ellipsoids(make_instance, monkeypatch, condition):
+    """The points with ``||A tau + b|| <= 1`` are in the ellipsoid, also in exact arithmetic."""
+    instance, rng = make_instance(0, K=5), np.random.default_rng(0)
+    monkeypatch.setattr(module, "slue_bound", lambda *arguments: 1.0)
+    for _ in range(20):
+        axes = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+        A = 3.0 * axes @ np.diag([1.0, condition**0.5, condition]) @ axes.T
+        A, b = 0.5 * (A + A.T), rng.standard_normal(3)
+        monkeypatch.setattr(module, "_solve", lambda polynomials, A=A, b=b: (A, b, None, None))
+        found = slue(instance.cones, instance.R0, np.zeros(3), 1.0)
+        inverse, precision = exact_inverse(A), exact_inverse(found.shape)
+        for u in (*axes.T, *-axes.T):
+            tau = inverse @ (fractions((1.0 - 1e-13) * u) - fractions(b))
+            off = tau - fractions(found.center)
+            assert off @ precision @ off <= 1
+
+
+def fractions(a):
+    return np.array([Fraction(float(value)) for value in np.ravel(a)], dtype=object).reshape(np.shape(a))
+
+
+def exact_inverse(a):
+    a = fractions(a)
+    adjugate = np.array([np.cross(a[1], a[2]), np.cross(a[2], a[0]), np.cross(a[0], a[1])], dtype=object).T
+    return adjugate / (a[0] @ adjugate[:, 0])
