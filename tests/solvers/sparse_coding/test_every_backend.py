@@ -93,8 +93,8 @@ def test_a_tighter_tolerance_moves_codes_towards_the_minimum():
 )
 def test_threads_do_not_matter(backend, monkeypatch):
     for module in (descent, homotopy, iteration, omp):
-        monkeypatch.setattr(module, "_ROWS", 4)
-    problem = random_instance(0, penalty=L0(0.05) if backend in ("omp", "graduated") else L1(0.1), n=18)
+        monkeypatch.setattr(module, "_ROWS", 2)
+    problem = random_instance(0, penalty=L0(0.05) if backend in ("omp", "graduated") else L1(0.1), n=9)
     codes = [get_solver(backend, problem, n_jobs=n_jobs).solve(problem, tol=TOL).x for n_jobs in (1, 2, 3)]
     for again in codes[1:]:
         np.testing.assert_array_equal(again, codes[0])
