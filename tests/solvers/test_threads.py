@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,16 +60,20 @@ def test_no_block_is_begun_after_the_deadline(n_jobs):
 
 
 def test_a_default_number_of_threads_holds_until_it_is_reset():
-    def threads():
-        return len(set(map_blocks(lambda rows: time.sleep(0.01) or threading.get_ident(), 8, 1)[0]))
+    def meet(rows, barrier):
+        barrier.wait()  # raises after the timeout where three calls are not made at once
+        return rows.start
+
+    def three_at_once():
+        return map_blocks(partial(meet, barrier=threading.Barrier(3, timeout=10)), 3, 1)[0]
 
     with default_threads(3):
-        assert threads() == 3
+        assert three_at_once() == [0, 1, 2]
         with default_threads(1):
-            assert threads() == 1
+            assert set(map_blocks(lambda rows: threading.get_ident(), 8, 1)[0]) == {threading.get_ident()}
         with pytest.raises(FloatingPointError), default_threads(2):
             raise FloatingPointError
-        assert threads() == 3
+        assert three_at_once() == [0, 1, 2]
 
 
 def test_errors_reach_the_caller():
