@@ -151,6 +151,8 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         "random_state": ["random_state"],
     }
 
+    detector_: ConformalKeypointDetector
+
     def __init__(
         self,
         points: Any,
@@ -206,10 +208,7 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
             For bad data or parameters.
         """
         forget(self)
-        detector = ConformalKeypointDetector(nonconformity=self.nonconformity, alpha=self.alpha)
-        self._calibrate(detector, heatmaps, keypoints, groups)
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return self
+        return self._calibrate(heatmaps, keypoints, groups)
 
     @partial_fit_or_former
     def partial_fit(self, heatmaps: Any, keypoints: Any, groups: Any = None) -> ConformalPoseEstimator:
@@ -230,21 +229,20 @@ class ConformalPoseEstimator(BaseEstimator):  # type: ignore[misc]
         ValueError
             For bad data or parameters. The former calibration stays.
         """
-        if not hasattr(self, "detector_"):
-            detector = ConformalKeypointDetector()
-            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        else:
-            detector = copy(self.detector_)
-        detector.set_params(nonconformity=self.nonconformity, alpha=self.alpha)
-        self._calibrate(detector, heatmaps, keypoints, groups)
-        return self
+        return self._calibrate(heatmaps, keypoints, groups)
 
-    def _calibrate(self, detector: ConformalKeypointDetector, heatmaps: Any, keypoints: Any, groups: Any) -> None:
-        """Let a detector see images, and keep it if the points fit these; `fit` and `partial_fit` call it."""
+    def _calibrate(self, heatmaps: Any, keypoints: Any, groups: Any) -> ConformalPoseEstimator:
+        """Add images to the calibration, if there is one; warnings point to who called `fit` or `partial_fit`."""
+        first = not hasattr(self, "detector_")
+        detector = ConformalKeypointDetector() if first else copy(self.detector_)
+        detector.set_params(nonconformity=self.nonconformity, alpha=self.alpha)
         detector._calibrate(heatmaps, keypoints, groups, stacklevel=4)
         self._check_points(detector)
+        if first:
+            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.detector_ = detector
         self.quantile_, self.n_calibration_ = detector.quantile_, detector.n_calibration_
+        return self
 
     def predict(self, heatmaps: Any, affine: Any = None, groups: Any = None) -> FloatArray:
         """Return the average pose of each image.

@@ -138,9 +138,12 @@ class PoseBoundProblem(Problem[Pose]):
         lower = self.objective(x) if self.is_member(x) else -math.inf
         proved = math.inf if dual is None else float(dual.upper_bound(self))
         farthest = _FARTHEST if self.kind == "rotation" else self.reach.max_distance**2 * (1.0 + 1e-15)
-        upper = max(min(proved, farthest), lower)
+        return self.between(lower, min(proved, farthest), tol=tol)
+
+    def between(self, lower: float, upper: float, *, tol: float) -> Certificate:
+        """Return the certificate of two bounds that are proved; an upper one below the lower one is so by rounding."""
         scale = max(lower, self.scale)
-        return Certificate.from_bounds("bounds", lower, upper, scale=scale, tol=tol)
+        return Certificate.from_bounds("bounds", lower, max(upper, lower), scale=scale, tol=tol)
 
     def check_bounded(self) -> None:
         """Refuse sets that are not known to be bounded.
@@ -178,14 +181,14 @@ class PoseBoundProblem(Problem[Pose]):
 
 def tighter(problem: PoseBoundProblem, one: Solution[Pose], other: Solution[Pose]) -> Solution[Pose]:
     """Return the first of two solutions, with the better of their poses and the dual of the smaller upper bound."""
-    x = max(one, other, key=lambda solution: solution.certificate.lower).x
-    dual = min(one, other, key=lambda solution: solution.certificate.upper).dual
-    certificate = problem.certify(x, dual, tol=one.certificate.tol).compact()
+    best = max(one, other, key=lambda solution: solution.certificate.lower)
+    proof = min(one, other, key=lambda solution: solution.certificate.upper)
+    certificate = problem.between(best.certificate.lower, proof.certificate.upper, tol=one.certificate.tol)
     return replace(
         one,
-        x=x,
-        dual=dual,
-        objective=problem.objective(x),
+        x=best.x,
+        dual=proof.dual,
+        objective=best.objective,
         certificate=certificate,
         status="converged" if certificate.converged else one.status,
         message="" if certificate.converged else one.message,

@@ -2,8 +2,8 @@ r"""The moment relaxation of order 2 handed to any solver of cvxpy, and made rig
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -62,14 +62,10 @@ class ConicMomentProblem:
         moment = moments.basis.to_monomials(moments.unit * first, 2)
         scales = moments.unit / moments.scales
         localizers = moments.basis.to_monomials(scales[:, None, None] * np.array(others), 1)
-        best, blocks = math.inf, (moment, localizers)
-        for factor in _CONSTANTS:
-            constant = factor * float(self.task.value) * moments.unit
-            closed = close_blocks(polynomials, moments.basis, moment, localizers, constant)
-            bound = certified_bound(polynomials, *closed)
-            if bound < best:
-                best, blocks = bound, closed
-        return best, pack_blocks(*blocks)
+        constants = (factor * float(self.task.value) * moments.unit for factor in _CONSTANTS)
+        proofs = [close_blocks(polynomials, moments.basis, moment, localizers, constant) for constant in constants]
+        bound, blocks = min(((certified_bound(polynomials, *each), each) for each in proofs), key=itemgetter(0))
+        return bound, pack_blocks(*blocks)
 
 
 def conic_moment_bound(relaxation: MomentRelaxation, run: Callable[[Any], int]) -> tuple[MomentBound, int]:

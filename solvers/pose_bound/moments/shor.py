@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -167,12 +168,9 @@ def shor_bound(
         depth, along = constraints[-1].dual_value
         directions = moments.unit * np.concatenate([np.reshape(along, (2, K)), np.reshape(depth, (1, K))]).T
         directions /= sizes[:, None]
-    bound, best = math.inf, Z
-    for factor in _CONSTANTS:
-        closed = _close(moments, polynomials, (Z, weights, directions), factor * float(task.value) * moments.unit)
-        reached = _certified(polynomials, closed, weights, directions)
-        if reached < bound:
-            bound, best = reached, closed
+    constants = (factor * float(task.value) * moments.unit for factor in _CONSTANTS)
+    proofs = [_close(moments, polynomials, (Z, weights, directions), constant) for constant in constants]
+    bound, best = min(((_certified(polynomials, Z, weights, directions), Z) for Z in proofs), key=itemgetter(0))
     multipliers = np.concatenate([best.ravel(), weights, directions.ravel()])
     return bounded(relaxation, bound, moments.value * moments.unit * polynomials.unit, multipliers), n_iter
 
