@@ -281,7 +281,7 @@ def with_cvxopt(relaxation):
     f[: quotient.N_BASIS] = polynomials.objective[:, 0]
     matrices = [quotient.quadratic_form_map(quotient.N_BASIS)]
     for q, scale in zip(polynomials.localizers[:, :, 0], polynomials.scales, strict=True):
-        matrices.append(quotient.quadratic_form_map(quotient.N_LINEAR) @ quotient.shift_map(q / scale))
+        matrices.append(quotient.localizing_map(q / scale))
     G, h = [], []
     for matrix in matrices:
         n = round(matrix.shape[0] ** 0.5)

@@ -25,12 +25,10 @@ __all__ = [
     "Moment",
     "ProductTable",
     "evaluate_moments",
-    "localizing_matrix",
-    "moment_matrix",
+    "localizing_map",
     "moments",
     "product_table",
     "quadratic_form_map",
-    "shift_map",
 ]
 
 #: Moments of the degrees up to 4, up to 2, and up to 1.
@@ -145,8 +143,10 @@ def quadratic_form_map(size: int) -> sparse.csr_array:
     return sparse.csr_array((values, (rows, columns)), shape=shape)
 
 
-def shift_map(polynomial: FloatArray) -> sparse.csr_array:
-    """Return the sparse matrix from moments to those shifted by a polynomial q of degree 2: ``L(q m_i)`` in row i.
+def localizing_map(polynomial: FloatArray) -> sparse.csr_array:
+    """Return the sparse matrix from moments to the matrix ``L(q m_i m_j)`` of a polynomial q of degree 2.
+
+    Its row ``13 i + j`` is that of the monomials i and j of degree at most 1.
 
     Parameters
     ----------
@@ -155,31 +155,8 @@ def shift_map(polynomial: FloatArray) -> sparse.csr_array:
 
     Returns
     -------
-    shift : sparse array of shape (71, 742)
+    entries : sparse array of shape (169, 742)
         The matrix.
     """
     weights = sparse.kron(sparse.csr_array(polynomial[None]), sparse.eye_array(N_BASIS), format="csr")
-    return sparse.csr_array(weights @ quadratic_form_map(N_BASIS))
-
-
-def moment_matrix(y: FloatArray) -> FloatArray:
-    """Return the matrix ``L(m_i m_j)`` of shape (71, 71) for the moments y, of shape (742,)."""
-    return np.asarray((quadratic_form_map(N_BASIS) @ y).reshape(N_BASIS, N_BASIS))
-
-
-def localizing_matrix(polynomial: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the matrix ``L(q m_i m_j)`` of shape (13, 13) for the moments y and a polynomial q of degree 2.
-
-    Parameters
-    ----------
-    polynomial : ndarray of shape (71,)
-        The coefficients of q.
-    y : ndarray of shape (742,)
-        The moments.
-
-    Returns
-    -------
-    matrix : ndarray of shape (13, 13)
-        The matrix.
-    """
-    return np.asarray((quadratic_form_map(N_LINEAR) @ (shift_map(polynomial) @ y)).reshape(N_LINEAR, N_LINEAR))
+    return sparse.csr_array(quadratic_form_map(N_LINEAR) @ (weights @ quadratic_form_map(N_BASIS)))

@@ -54,13 +54,13 @@ def test_matrices_of_a_member(make_instance):
     polynomials = pose_polynomials(instance.cones, instance.R0, instance.t0, T, "rotation")
     R, tau = polynomials.rotation.T @ instance.R[:5], (instance.t[:5] - instance.t0) / T
     for y in quotient.evaluate_moments(R, tau):
-        matrix = quotient.moment_matrix(y)
+        matrix = (quotient.quadratic_form_map(71) @ y).reshape(71, 71)
         np.testing.assert_allclose(matrix, np.outer(y[:71], y[:71]), rtol=0, atol=1e-12)
         eigenvalues = np.linalg.eigvalsh(matrix)
         assert eigenvalues[0] > -1e-12
         assert eigenvalues[-2] < 1e-12 * eigenvalues[-1]
         for q in polynomials.localizers[:, :, 0]:
-            localizing = quotient.localizing_matrix(q, y)
+            localizing = (quotient.localizing_map(q) @ y).reshape(13, 13)
             np.testing.assert_allclose(localizing, (q @ y[:71]) * np.outer(y[:13], y[:13]), rtol=0, atol=1e-11)
             assert np.linalg.eigvalsh(localizing)[0] > -1e-11 * np.abs(q).max()
 

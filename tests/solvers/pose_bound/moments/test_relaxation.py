@@ -36,7 +36,7 @@ def plain_inequalities(problem):
     polynomials = problem.polynomials
     blocks = [quotient.quadratic_form_map(quotient.N_BASIS)]
     for q, scale in zip(polynomials.localizers[:, :, 0], polynomials.scales, strict=True):
-        blocks.append(quotient.quadratic_form_map(quotient.N_LINEAR) @ quotient.shift_map(q / scale))
+        blocks.append(quotient.localizing_map(q / scale))
     return blocks, polynomials.objective[:, 0]
 
 
@@ -211,7 +211,7 @@ def test_interior_point_solves_the_pair(make_instance):
     # The matrices are those of the moments of the weights, in another basis.
     y = last.w @ quotient.evaluate_moments(nodal.R, nodal.tau)
     assert y[0] == pytest.approx(1.0, abs=1e-10)
-    assert np.linalg.eigvalsh(quotient.moment_matrix(y))[0] > -1e-9
+    assert np.linalg.eigvalsh((quotient.quadratic_form_map(71) @ y).reshape(71, 71))[0] > -1e-9
     objective = problem.polynomials.objective[:, 0] @ y[:71]
     assert objective == pytest.approx(nodal.unit * last.value, rel=1e-9)
 
